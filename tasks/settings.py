@@ -1,0 +1,144 @@
+"""All settings: environment (SHOEBOX_*) over a TOML file over defaults."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from tasks.errors import ConfigError
+
+
+def config_file() -> Path:
+    """The TOML file: SHOEBOX_CONFIG, else config.toml in the XDG configuration folder."""
+    if explicit := os.environ.get("SHOEBOX_CONFIG"):
+        return Path(explicit)
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "shoebox" / "config.toml"
+
+
+def _default_data_dir() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "shoebox"
+
+
+class Settings(BaseSettings):
+    """One object for the whole program. Each field is SHOEBOX_<NAME> in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="SHOEBOX_", extra="forbid", frozen=True)
+
+    data_dir: Path = Field(default_factory=_default_data_dir)
+    """Ledger, spool, logs and the embedded Redis. Created with mode 0700."""
+    redis_url: SecretStr | None = None
+    """A Redis of your own (redis://, rediss://, unix://). Without it home starts an embedded one."""
+    redis_port: int = Field(default=0, ge=0, le=65535)
+    """Let the embedded Redis listen on this loopback port as well as on its socket; 0 means socket only."""
+
+    cpu_concurrency: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1), ge=1)
+    """Processes on the cpu queue. One core is left free for home."""
+    home_concurrency: int = Field(default=2, ge=2)
+    """Processes on the home queue. One of them is always kept free for recording results."""
+
+    max_attempts: int = Field(default=3, ge=1)
+    """A unit that kills or hangs its worker this often is quarantined."""
+    lease_seconds: float = Field(default=12.0, gt=1)
+    """A running unit whose lease was not renewed for so long counts as dead."""
+    grace_seconds: float = Field(default=6.0, gt=0)
+    """A queued unit that is found neither in Redis nor with a worker for so long is issued again."""
+    tick_seconds: float = Field(default=2.0, gt=0)
+    """How often home looks for units that got lost."""
+    window_per_slot: int = Field(default=2, ge=1)
+    """Units that are kept in Redis per worker slot, so that a worker never waits for the next."""
+    extract_seconds: float = Field(default=90.0, gt=0)
+    """Hard time limit of reading one file, in seconds."""
+    page_seconds: float = Field(default=60.0, gt=0)
+    """Hard time limit of OCR for one page, in seconds; a window of pages gets the sum."""
+    reply_seconds: float = Field(default=120.0, gt=0)
+    """Hard time limit of one classify or analyse unit, in seconds."""
+
+    render_dpi: int = Field(default=200, ge=72, le=600)
+    """Resolution at which PDF pages are rendered for OCR."""
+    max_page_pixels: int = Field(default=25_000_000, ge=100_000)
+    """A page image is scaled down to this many pixels before OCR."""
+    ocr_window_pages: int = Field(default=4, ge=1)
+    """Pages in one OCR unit."""
+    ocr_threads: int = Field(default=0, ge=0)
+    """Threads of the OCR engine; 0 lets the engine choose."""
+    text_layer_min_score: float = Field(default=0.5, ge=0, le=1)
+    """A page whose text layer scores below this is read by OCR."""
+    max_file_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
+    """Larger files are refused with a message."""
+    max_pages: int = Field(default=5000, ge=1)
+    """Documents with more pages are refused with a message."""
+
+    recipe: str = "builtin"
+    """Name of the default recipe."""
+    recipe_dir: Path | None = None
+    """Folder of user recipes (*.toml); by default `recipes` beside the settings file."""
+    review_below: float = Field(default=0.5, ge=0, le=1)
+    """A category with less confidence sends the document to review."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment outranks the file; there is no .env file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=config_file())
+
+    @property
+    def recipes_path(self) -> Path:
+        """Where user recipes live."""
+        return self.recipe_dir or config_file().parent / "recipes"
+
+    @property
+    def ledger_path(self) -> Path:
+        """The SQLite file."""
+        return self.data_dir / "ledger.sqlite3"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Copies of files that are still being read, named by content hash."""
+        return self.data_dir / "spool"
+
+    @property
+    def log_dir(self) -> Path:
+        """Logs of the services."""
+        return self.data_dir / "logs"
+
+    @property
+    def models_dir(self) -> Path:
+        """OCR model folders built from the installed wheel."""
+        return self.data_dir / "models"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Read the settings once per process.
+
+    Raises:
+        ConfigError: a value is out of range or unknown, or the file is not valid TOML; names the setting.
+    """
+    import tomllib
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"Setting {name!r}: {first['msg']}.",
+            f"Correct {name} in {config_file()} or SHOEBOX_{name.upper()} in the environment.",
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{config_file()} is not valid TOML: {error}.", "Correct the line it names."
+        ) from error
