@@ -1,0 +1,148 @@
+"""Dates as documents write them: finding them in text and normalising them.
+
+`03/05/2013` is read by what the rest of the document says (`detect_day_first`). Every pattern is
+bounded: hostile text costs linear time.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from tasks.values import detect_language
+
+_MONTHS = {
+    1: "january jan januar jänner jän janvier janv enero ene gennaio gen januari",
+    2: "february feb februar février févr fév febrero febbraio febr februari",
+    3: "march mar märz mär mrz mars marzo maart mrt",
+    4: "april apr avril avr abril abr aprile",
+    5: "may mai mayo maggio mag mei",
+    6: "june jun juni juin junio giugno giu",
+    7: "july jul juli juillet juil julio luglio lug",
+    8: "august aug août agosto ago augustus",
+    9: "september sep sept septembre septiembre settembre set",
+    10: "october oct oktober okt octobre octubre ottobre ott",
+    11: "november nov novembre noviembre",
+    12: "december dec dezember dez décembre déc diciembre dic dicembre",
+}
+_MONTH_NUMBERS = {name: number for number, names in _MONTHS.items() for name in names.split()}
+_MONTH = "(?P<month>" + "|".join(sorted(_MONTH_NUMBERS, key=lambda name: -len(name))) + r")\.?(?![^\W\d_])"
+
+_YEAR = r"(?P<year>(?:19|20)\d{2})(?!\d)"
+_ISO = re.compile(r"(?<![\w./-])(?P<year>(?:19|20)\d{2})([-/.])(?P<month>\d{2})\2(?P<day>\d{2})(?!\d|[-.]\d)")
+_NUMERIC = re.compile(
+    r"(?<![\w/-])(?<!\d[.,])(?P<first>\d{1,2})(?P<mark>[/-]|\. ?)(?P<second>\d{1,2})(?P=mark)"
+    r"(?P<year>(?:19|20)\d{2}|\d{2})(?!\w|[./-]\d)"
+)
+_DAY_MONTH = re.compile(
+    rf"(?<![\w.,/-])(?P<day>\d{{1,2}})(?:st|nd|rd|th|er|º|\.)?[ \u00a0-]{{0,2}}(?:of |de |d['’])?{_MONTH}"
+    rf"(?:,? {{1,2}}|-|\u00a0)(?:de |del )?{_YEAR}",
+    re.IGNORECASE,
+)
+_MONTH_DAY = re.compile(
+    rf"(?<![^\W_]){_MONTH} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? {{1,2}}{_YEAR}", re.IGNORECASE
+)
+_SAMPLE = 40_000
+_MONTH_FIRST_SIGNS = re.compile(r"\$|\bUSD\b|\bZIP\b|\b[A-Z]{2} \d{5}(?:-\d{4})?\b")
+_DAY_FIRST_SIGNS = re.compile(r"[€£]|\b(?:EUR|GBP|VAT|GST|AUD|IBAN)\b")
+
+
+@dataclass(frozen=True)
+class FoundDate:
+    """A date in a text and its span."""
+
+    value: date
+    start: int
+    end: int
+
+
+def detect_day_first(text: str) -> bool:
+    """Whether `03/05/2013` is the third of May in this document.
+
+    Other dates of the document decide, then its language, then for English its currency and addresses.
+    """
+    sample = text[:_SAMPLE]
+    votes = _votes(sample)
+    if votes:
+        return votes > 0
+    if detect_language(sample) not in ("en", ""):
+        return True
+    month_first = len(_MONTH_FIRST_SIGNS.findall(sample))
+    day_first = len(_DAY_FIRST_SIGNS.findall(sample))
+    return day_first > month_first
+
+
+def find_dates(text: str, day_first: bool) -> list[FoundDate]:
+    """Every full date in a text, in order, without overlaps."""
+    found: list[FoundDate] = []
+    for date_found in sorted(_all_dates(text, day_first), key=lambda each: (each.start, -each.end)):
+        if not found or date_found.start >= found[-1].end:
+            found.append(date_found)
+    return found
+
+
+def parse_date(text: str, day_first: bool) -> date | None:
+    """Read one date; None if the text is anything else."""
+    stripped = text.strip()[:60]
+    found = find_dates(stripped, day_first)
+    whole = len(found) == 1 and found[0].start == 0 and found[0].end == len(stripped)
+    return found[0].value if whole else None
+
+
+def _all_dates(text: str, day_first: bool) -> Iterator[FoundDate]:
+    for match in _ISO.finditer(text):
+        yield from _checked(match, int(match["year"]), int(match["month"]), int(match["day"]))
+    for pattern in (_DAY_MONTH, _MONTH_DAY):
+        for match in pattern.finditer(text):
+            month = _MONTH_NUMBERS[match["month"].lower()]
+            yield from _checked(match, int(match["year"]), month, int(match["day"]))
+    for match in _NUMERIC.finditer(text):
+        first, second, year = int(match["first"]), int(match["second"]), _full_year(match["year"])
+        if len(match["year"]) == 2 and match["mark"] != "/" and len(match["first"] + match["second"]) < 4:
+            continue  # "1.2.13" is a section number more often than a date
+        dotted = match["mark"][0] == "."
+        day, month = (first, second) if dotted or day_first else (second, first)
+        if month > 12:
+            day, month = month, day
+        yield from _checked(match, year, month, day)
+
+
+def _checked(match: re.Match[str], year: int, month: int, day: int) -> Iterator[FoundDate]:
+    try:
+        yield FoundDate(date(year, month, day), match.start(), match.end())
+    except ValueError:
+        return
+
+
+def _full_year(year: str) -> int:
+    """Two digits mean 1970 to 2069, as in POSIX (which splits at 69)."""
+    number = int(year)
+    if len(year) == 4:
+        return number
+    return number + (2000 if number < 70 else 1900)
+
+
+def _votes(sample: str) -> int:
+    """Positive for day first, negative for month first, 0 where the document's dates do not tell."""
+    votes = 0
+    certain = {match.value for match in _all_dates(sample, True)} & {
+        match.value for match in _all_dates(sample, False)
+    }
+    for match in _NUMERIC.finditer(sample):
+        first, second, year = int(match["first"]), int(match["second"]), _full_year(match["year"])
+        if match["mark"][0] == ".":
+            continue
+        if first > 12 or second > 12:
+            votes += 3 if first > 12 else -3
+            continue
+        votes += 2 * (_date_or_none(year, second, first) in certain)
+        votes -= 2 * (_date_or_none(year, first, second) in certain)
+    votes += sum(1 for _ in _DAY_MONTH.finditer(sample)) - sum(1 for _ in _MONTH_DAY.finditer(sample))
+    return votes
+
+
+def _date_or_none(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
