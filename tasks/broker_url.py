@@ -109,12 +109,12 @@ def celery_broker_url(url: str) -> str:
         wanted = parse_url(url)  # type: ignore[no-untyped-call]
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:  # its text may hold the password
+    except ValueError:
         raise ServiceError(
             "The address of Redis is not valid.",
             "Write SHOEBOX_REDIS_URL as redis://, rediss:// or unix://, with special characters of the"
             " password as %XX.",
-        ) from error
+        ) from None  # the cause's text may hold the password
     login = f"{quote(wanted.get('username') or '', safe='')}:{quote(wanted.get('password') or '', safe='')}@"
     login = "" if login == ":@" else login
     database = wanted.get("db", 0)

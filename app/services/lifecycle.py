@@ -1,0 +1,153 @@
+"""Starting and stopping the services as a whole."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from app.services import folders
+from app.services.processes import (
+    POLL_SECONDS,
+    end_processes,
+    service_processes,
+    supervisors,
+    wait_until_gone,
+)
+from app.services.programs import REDIS, Program, default_programs, write_config
+from app.services.redis_client import ask_redis
+from app.services.redis_server import prepare_redis
+from app.services.supervisord import ProgramState, Supervisor, launch
+from tasks.errors import ServiceError
+from tasks.settings import Settings
+
+STOP_SECONDS = 30.0
+"""For an orderly end: the workers' ten seconds, then ten for Redis, and room."""
+ORPHAN_SECONDS = 10.0
+"""From SIGTERM to SIGKILL for what no supervisor looks after."""
+
+
+@dataclass(frozen=True)
+class UpResult:
+    """What `up` found or did."""
+
+    already_up: bool
+    programs: tuple[str, ...]
+    redis_version: str
+
+
+@dataclass(frozen=True)
+class DownResult:
+    """What `down` did."""
+
+    was_running: bool
+    killed: int
+    """Processes that did not end when asked."""
+
+
+def up(settings: Settings, programs: Sequence[Program] | None = None, timeout: float = 60.0) -> UpResult:
+    """Start Redis and the workers, and wait until all of them run. Does nothing if they do.
+
+    A run that was broken off is completed. After an error nothing is left running that was not there before.
+
+    Raises:
+        ServiceError: something does not start; says which, why, and what to do.
+    """
+    wanted = default_programs(settings) if programs is None else tuple(programs)
+    folders.prepare_folders(settings)
+    with folders.services_lock(settings):
+        found = bool(supervisors(service_processes(settings)))
+        try:
+            if not found:
+                _start_supervisor(settings, wanted)
+            supervisor = Supervisor(settings)
+            deadline = time.monotonic() + timeout
+            version = _wait_for_redis(settings, supervisor, deadline)
+            started = _start_missing(supervisor)
+            _wait_for_programs(settings, supervisor, deadline)
+        except BaseException:
+            if not found:
+                _stop(settings)
+            raise
+        names = tuple(program.name for program in supervisor.programs())
+        return UpResult(already_up=found and not started, programs=names, redis_version=version)
+
+
+def _start_supervisor(settings: Settings, programs: Sequence[Program]) -> None:
+    end_processes(settings, ORPHAN_SECONDS)
+    folders.check_free_space(settings)
+    with folders.clear_refusals(settings.data_dir):
+        folders.make_runtime_dir(settings)
+        if settings.redis_url is None:
+            prepare_redis(settings)
+        write_config(settings, programs)
+        launch(settings)
+
+
+def _wait_for_redis(settings: Settings, supervisor: Supervisor, deadline: float) -> str:
+    """Wait for the embedded Redis, which may have to load its file; another one must be there already."""
+    while True:
+        try:
+            return ask_redis(settings).version
+        except ServiceError as error:
+            if settings.redis_url is not None:
+                raise
+            redis = next((one for one in supervisor.programs() if one.name == REDIS), None)
+            if redis is None:
+                raise
+            if redis.state in ("BACKOFF", "FATAL", "EXITED") or time.monotonic() > deadline:
+                raise _did_not_start(settings, redis) from error
+        time.sleep(POLL_SECONDS)
+
+
+def _start_missing(supervisor: Supervisor) -> bool:
+    """Start every program that is not on its way; tell whether there was one."""
+    missing = [one for one in supervisor.programs() if one.state in ("STOPPED", "EXITED", "FATAL")]
+    for program in missing:
+        supervisor.start(program)
+    return bool(missing)
+
+
+def _wait_for_programs(settings: Settings, supervisor: Supervisor, deadline: float) -> None:
+    while waiting := [one for one in supervisor.programs() if one.state != "RUNNING"]:
+        for program in waiting:
+            if program.state == "FATAL":
+                raise _did_not_start(settings, program)
+        if time.monotonic() > deadline:
+            raise _did_not_start(settings, waiting[0])
+        time.sleep(POLL_SECONDS)
+
+
+def _did_not_start(settings: Settings, program: ProgramState) -> ServiceError:
+    log = folders.program_log(settings, program.name)
+    words = folders.log_tail(log)
+    remedy = f"Its log is {log}; ./run.sh doctor checks the rest."
+    if "Can't handle RDB format version" in words or "Wrong signature trying to load DB" in words:
+        remedy = (
+            f"Another kind or a newer version of Redis wrote its data: remove {settings.data_dir / 'redis'}."
+            " Only work under way is lost, and Shoebox issues it again."
+        )
+    return ServiceError(f"{program.name} does not start. Its last words:\n{words or '(none)'}\n", remedy)
+
+
+def down(settings: Settings) -> DownResult:
+    """Stop everything `up` started, orphans of a killed supervisor included, and wait until all has ended."""
+    with folders.services_lock(settings):
+        return _stop(settings)
+
+
+def _stop(settings: Settings) -> DownResult:
+    processes = service_processes(settings)
+    was_running = bool(processes)
+    if supervisors(processes):
+        _quietly(Supervisor(settings).shutdown)
+        wait_until_gone(settings, STOP_SECONDS)
+    killed = end_processes(settings, ORPHAN_SECONDS)
+    folders.remove_runtime_dir(settings)
+    return DownResult(was_running=was_running, killed=killed)
+
+
+def _quietly(order: Callable[[], None]) -> None:
+    """Give an order to a supervisor that may hang; what does not obey is killed afterwards."""
+    try:
+        order()
+    except ServiceError:
+        return

@@ -1,0 +1,183 @@
+"""What runs under the supervisor, written down as its configuration."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import app
+from app.services.folders import program_log, run_dir, write_private
+from tasks.broker_url import runtime_dir
+from tasks.errors import ServiceError
+from tasks.lifeline import SUPERVISED
+from tasks.settings import Settings
+
+REDIS = "redis"
+"""The program that starts first and stops last."""
+WORKERS = "workers"
+"""The group of all others: they start together and stop together."""
+
+KEPT_VARIABLES = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "PYTHONPYCACHEPREFIX",
+    "PYTHONDONTWRITEBYTECODE",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "OMP_NUM_THREADS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+]
+KEPT_PREFIXES = ("SHOEBOX_", "LC_", "XDG_", "OLLAMA_", "CUDA_", "NVIDIA_", "PADDLE_")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One supervised program."""
+
+    name: str
+    command: tuple[str, ...]
+    stop_seconds: int = 10
+    """From SIGTERM to SIGKILL. A unit that is cut off is issued again, so it need not last a whole unit."""
+    start_seconds: int = 1
+    """It counts as running once it has lived so long."""
+
+
+def default_programs(settings: Settings) -> tuple[Program, ...]:
+    """Redis, unless the user has one, and the local workers."""
+
+    def shoebox(*arguments: str) -> tuple[str, ...]:
+        return (sys.executable, "-m", "app", *arguments)
+
+    workers = (
+        Program("home", shoebox("worker", "--queues", "home", "--name", "home")),
+        Program("cpu", shoebox("worker", "--queues", "cpu", "--name", "cpu")),
+        Program("gpu", shoebox("worker", "--queues", "gpu", "--name", "gpu")),
+        Program("beat", shoebox("_beat")),
+    )
+    if settings.redis_url is not None:
+        return workers
+    return (Program(REDIS, shoebox("_serve-redis")), *workers)
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of the supervisor and of everything under it: little, so that it is always the same.
+
+    PYTHONSAFEPATH keeps modules in the working directory from being taken for ours.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in KEPT_VARIABLES or name.startswith(KEPT_PREFIXES)
+    }
+    data_dir = str(settings.data_dir.absolute())
+    return kept | {
+        "SHOEBOX_DATA_DIR": data_dir,
+        SUPERVISED: data_dir,
+        "PYTHONPATH": str(Path(app.__file__).resolve().parent.parent),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def config_path(settings: Settings) -> Path:
+    """The supervisor's configuration."""
+    return run_dir(settings) / "supervisord.conf"
+
+
+def supervisor_socket(settings: Settings) -> Path:
+    """Where the supervisor takes orders."""
+    return runtime_dir(settings) / "supervisor.sock"
+
+
+def supervisor_log(settings: Settings) -> Path:
+    """The supervisor's own log: each start and end of a program."""
+    return settings.log_dir / "supervisord.log"
+
+
+def write_config(settings: Settings, programs: Sequence[Program]) -> None:
+    """Write the supervisor's configuration for these programs.
+
+    Raises:
+        ServiceError: a path cannot be written in it.
+    """
+    sections = [
+        f"""[supervisord]
+logfile={_value(supervisor_log(settings).absolute())}
+logfile_maxbytes=5MB
+logfile_backups=1
+pidfile={_value((run_dir(settings) / "supervisord.pid").absolute())}
+directory={_value(run_dir(settings).absolute())}
+identifier=shoebox
+umask=077
+minfds=256
+minprocs=32
+nocleanup=true
+
+[unix_http_server]
+file={_value(supervisor_socket(settings))}
+chmod=0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+"""
+    ]
+    sections += [_program_section(settings, program) for program in programs]
+    workers = [program.name for program in programs if program.name != REDIS]
+    if workers:
+        sections.append(f"[group:{WORKERS}]\nprograms={','.join(workers)}\npriority=10\n")
+    write_private(config_path(settings), "\n".join(sections))
+
+
+def _program_section(settings: Settings, program: Program) -> str:
+    """Redis starts with the supervisor; the rest is started once Redis has answered.
+
+    supervisord waits one second longer after each failed start. With this many retries it never gives up: a
+    worker may have to wait for a Redis elsewhere.
+    """
+    is_redis = program.name == REDIS
+    return f"""[program:{program.name}]
+command={_value(shlex.join(program.command))}
+autostart={str(is_redis).lower()}
+autorestart=true
+startsecs={program.start_seconds}
+startretries=1000000
+stopsignal=TERM
+stopwaitsecs={program.stop_seconds}
+stopasgroup=false
+killasgroup=true
+priority={1 if is_redis else 10}
+redirect_stderr=true
+stdout_logfile={_value(program_log(settings, program.name).absolute())}
+stdout_logfile_maxbytes=5MB
+stdout_logfile_backups=2
+"""
+
+
+def _value(value: str | Path) -> str:
+    """A value as supervisord reads it back: `%` expands, and ` ;` or ` #` would begin a comment."""
+    text = str(value)
+    if " ;" in text or " #" in text or not text.isprintable():
+        raise ServiceError(
+            f"The path in {text!r} holds ' ;', ' #' or a control character: the supervisor cannot take it.",
+            "Name another data directory with SHOEBOX_DATA_DIR, or move Shoebox to another folder.",
+        )
+    return text.replace("%", "%%")
