@@ -100,6 +100,12 @@ class Extraction(Value):
     """Title or subject from the file's own metadata; untrusted text."""
 
 
+class OcrResult(Value):
+    """What OCR of a window of pages gave. A page that could not be read is there, with its error."""
+
+    pages: tuple[Page, ...]
+
+
 class PageText(Value):
     """What an engine is given of a page."""
 

@@ -1,0 +1,141 @@
+"""The Celery tasks: thin shells around home and the stages."""
+
+import logging
+import os
+from functools import lru_cache
+from typing import Any
+
+from celery import shared_task
+from celery.signals import task_failure
+
+from tasks.broker_url import redis_url
+from tasks.documents import Failure, Stage
+from tasks.exchange import Exchange, connect
+from tasks.home import Home
+from tasks.orders import Order, Outcome
+from tasks.planning import GPU_QUEUE
+from tasks.publishing import publish_record, publish_unit
+from tasks.queues import RECORD_TASK, RENDER_TASK, TICK_TASK, unit_task
+from tasks.running import Work, prepare_unit, run_unit
+from tasks.settings import get_settings
+
+log = logging.getLogger("shoebox.worker")
+
+
+@lru_cache(maxsize=1)
+def _exchange_of(pid: int) -> Exchange:  # noqa: ARG001 - a forked child must not share its parent's connections
+    return Exchange(connect(redis_url(get_settings())))
+
+
+def exchange() -> Exchange:
+    """This process' way to the traces of units."""
+    return _exchange_of(os.getpid())
+
+
+def _run(task: Any, order: Order, work: Work, *, needs_payload: bool) -> None:
+    lease = get_settings().lease_seconds
+    if run_unit(exchange(), order, lease, task.request.hostname, work, needs_payload=needs_payload):
+        publish_record(order)
+
+
+@shared_task(name=unit_task(Stage.EXTRACT), bind=True)
+def extract(self: Any, order: dict[str, Any]) -> None:
+    """Read a file."""
+    from tasks.stages.extract import extract as stage
+
+    parsed = Order.model_validate(order)
+    _run(self, parsed, lambda _: stage(parsed, get_settings()).model_dump(mode="json"), needs_payload=False)
+
+
+@shared_task(name=RENDER_TASK, bind=True)
+def render(self: Any, order: dict[str, Any]) -> None:
+    """Render the pages of an OCR unit, put them into Redis and hand the unit on to the gpu queue."""
+    from tasks.stages.ocr import render as stage
+
+    settings = get_settings()
+    parsed = Order.model_validate(order)
+    worker = self.request.hostname
+    if prepare_unit(exchange(), parsed, settings.lease_seconds, worker, lambda: stage(parsed, settings)):
+        publish_unit(parsed, GPU_QUEUE, settings)
+    else:
+        publish_record(parsed)
+
+
+@shared_task(name=unit_task(Stage.OCR), bind=True)
+def ocr(self: Any, order: dict[str, Any]) -> None:
+    """Read page images by OCR."""
+    from tasks.stages.ocr import read_pages
+
+    parsed = Order.model_validate(order)
+    _run(
+        self,
+        parsed,
+        lambda images: read_pages(parsed, images, get_settings()).model_dump(mode="json"),
+        needs_payload=True,
+    )
+
+
+@shared_task(name=unit_task(Stage.CLASSIFY), bind=True)
+def classify(self: Any, order: dict[str, Any]) -> None:
+    """Choose a document's category."""
+    from tasks.stages.reading import classify as stage
+
+    parsed = Order.model_validate(order)
+    _run(self, parsed, lambda parts: stage(parsed, parts).model_dump(mode="json"), needs_payload=True)
+
+
+@shared_task(name=unit_task(Stage.ANALYSE), bind=True)
+def analyse(self: Any, order: dict[str, Any]) -> None:
+    """Find title, summary and fields of a document."""
+    from tasks.stages.reading import analyse as stage
+
+    parsed = Order.model_validate(order)
+    _run(self, parsed, lambda parts: stage(parsed, parts).model_dump(mode="json"), needs_payload=True)
+
+
+@shared_task(name=RECORD_TASK)
+def record(unit: int) -> None:
+    """Record the outcome of a unit and release what comes next."""
+    with Home.open(get_settings()) as home:
+        home.record(unit)
+
+
+@shared_task(name=TICK_TASK)
+def tick() -> None:
+    """Look after units that got lost."""
+    with Home.open(get_settings()) as home:
+        home.tick()
+
+
+@task_failure.connect
+def report_loss(
+    exception: BaseException | None = None, kwargs: dict[str, Any] | None = None, **_: Any
+) -> None:
+    """Tell home of a unit whose child was killed or ran out of time. Runs in the worker's main process.
+
+    What a unit raises is its outcome already, published by the child.
+    """
+    failure = _loss(exception)
+    if failure is None or not kwargs or "order" not in kwargs:
+        return
+    from redis.exceptions import RedisError
+
+    order = Order.model_validate(kwargs["order"])
+    try:
+        exchange().put_outcome(order, Outcome(issue=order.issue, failure=failure))
+    except RedisError as error:
+        log.warning("%s: lost its child, and Redis is away: %s", order.task_id, error)
+        return
+    publish_record(order)
+
+
+def _loss(exception: BaseException | None) -> Failure | None:
+    from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+
+    if isinstance(exception, TimeLimitExceeded):
+        return Failure(
+            kind="timeout", message=f"Reading it took longer than {exception.args[0]:.0f} seconds."
+        )
+    if isinstance(exception, WorkerLostError):
+        return Failure(kind="died", message="Reading it killed the process that did it.")
+    return None

@@ -1,0 +1,59 @@
+"""Progress on a Redis stream: what a user interface follows instead of asking again and again.
+
+Events are hints, the ledger is the truth: whoever missed some reads the ledger and goes on.
+"""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, cast
+
+from tasks.documents import Stage, State, Value
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_KEPT_EVENTS = 10_000
+_BATCH = 1_000
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    DOCUMENT = "document"
+    """A document was added, changed its state or stage, or was removed."""
+    UNIT = "unit"
+    """A unit started or ended."""
+
+
+class Event(Value):
+    """One thing that happened to a document."""
+
+    kind: EventKind
+    document: str
+    state: State
+    stage: Stage
+    unit: int = 0
+    worker: str = ""
+
+
+def stream_key(home: str) -> str:
+    """The stream of a home."""
+    return f"shoebox:{home}:events"
+
+
+def emit(redis: "Redis", home: str, event: Event) -> None:
+    """Append an event. The stream keeps about the last 10,000."""
+    redis.xadd(stream_key(home), {"event": event.model_dump_json()}, maxlen=_KEPT_EVENTS, approximate=True)
+
+
+def read_events(redis: "Redis", home: str, last_id: str, block_ms: int) -> tuple[str, list[Event]]:
+    """Events after `last_id` ("$" for those from now on), waiting up to `block_ms` for the first.
+
+    Returns the id to continue from, and the events in order.
+    """
+    reply = cast("list[Any]", redis.xread({stream_key(home): last_id}, count=_BATCH, block=block_ms))
+    events = []
+    for _, entries in reply or []:
+        for entry_id, values in entries:
+            last_id = entry_id.decode()
+            events.append(Event.model_validate_json(values[b"event"]))
+    return last_id, events

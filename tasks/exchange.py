@@ -1,0 +1,192 @@
+"""A unit's traces in Redis: payload, lease, start mark, outcome and done mark.
+
+Redis is only the road. Everything here has a lifetime and may vanish at any moment; home then issues
+the unit again from the ledger. The keys of a unit are `shoebox:<home>:<unit>:<what>`.
+
+The lease says "somebody is on it": set when a worker starts, renewed while it works, gone when it
+ends or dies. The outcome and the end of the lease are one transaction, so that home never sees a
+gap between them.
+"""
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from tasks.orders import Order, Outcome, Presence
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+PAYLOAD_SECONDS = 24 * 3600
+OUTCOME_SECONDS = 7 * 24 * 3600
+DONE_SECONDS = 24 * 3600  # longer than any broker redelivery, so that a late copy is recognised
+CANCEL_SECONDS = 24 * 3600
+
+_PRESENCE_KEY = "shoebox:presence"
+
+# A lease that another worker has taken over is neither renewed nor released. One that has vanished (a wiped
+# Redis, a suspended machine) is taken again, so that home sees that the work goes on.
+_RENEW = """
+local holder = redis.call('get', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
+return 1
+"""
+_RELEASE = """
+if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1], KEYS[2]) end
+return 0
+"""
+
+
+def connect(url: str) -> "Redis":
+    """A client that survives a restart of Redis: short time-outs, several tries."""
+    from redis import Redis
+    from redis.backoff import ExponentialBackoff
+    from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
+    from redis.retry import Retry
+
+    return Redis.from_url(
+        url,
+        socket_timeout=5,
+        retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries=4),
+        retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What Redis knows about an outstanding unit."""
+
+    lease: str
+    """Who is on it; empty if nobody."""
+    started: bool
+    """Whether a worker ever began this issue."""
+    outcome: Outcome | None
+
+
+class Exchange:
+    """Reads and writes the traces of units."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self.redis = redis
+
+    @staticmethod
+    def _key(home: str, unit: int, what: str) -> str:
+        return f"shoebox:{home}:{unit}:{what}"
+
+    def put_payload(self, order: Order, parts: list[bytes]) -> None:
+        """Store the payload; it lives for a day or until the unit is recorded."""
+        key = self._key(order.home, order.unit, "payload")
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.delete(key)
+            pipe.rpush(key, *parts)
+            pipe.expire(key, PAYLOAD_SECONDS)
+            pipe.execute()
+
+    def payload(self, order: Order) -> list[bytes]:
+        """The payload's parts; empty if it has vanished."""
+        key = self._key(order.home, order.unit, "payload")
+        return cast("list[bytes]", self.redis.lrange(key, 0, -1))
+
+    def take_lease(self, order: Order, seconds: float) -> str | None:
+        """Begin a unit. Returns the lease's token, or None if it is done, cancelled or taken."""
+        done, cancelled = self.redis.mget(
+            self._key(order.home, order.unit, "done"), self._cancel_key(order.home, order.document)
+        )
+        if done or cancelled:
+            return None
+        token = f"{socket.gethostname()}:{os.getpid()}:{order.issue}"
+        lease_key = self._key(order.home, order.unit, "lease")
+        if not self.redis.set(lease_key, token, nx=True, px=int(seconds * 1000)):
+            return None
+        self.redis.set(self._key(order.home, order.unit, "started"), order.issue, ex=DONE_SECONDS)
+        return token
+
+    def renew_lease(self, order: Order, token: str, seconds: float) -> bool:
+        """Keep a lease alive; False if another worker has it."""
+        key = self._key(order.home, order.unit, "lease")
+        return bool(self.redis.eval(_RENEW, 1, key, token, str(int(seconds * 1000))))
+
+    def release_lease(self, order: Order, token: str) -> None:
+        """Give a lease back as if the unit had never been started, without an outcome."""
+        keys = [self._key(order.home, order.unit, what) for what in ("lease", "started")]
+        self.redis.eval(_RELEASE, 2, *keys, token)
+
+    def put_outcome(self, order: Order, outcome: Outcome) -> None:
+        """Publish how a unit ended and end its lease, in one step."""
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.set(
+                self._key(order.home, order.unit, "outcome"), outcome.model_dump_json(), ex=OUTCOME_SECONDS
+            )
+            pipe.delete(self._key(order.home, order.unit, "lease"))
+            pipe.execute()
+
+    def outcome(self, home: str, unit: int) -> Outcome | None:
+        """How a unit ended, if it has."""
+        raw = self.redis.get(self._key(home, unit, "outcome"))
+        return Outcome.model_validate_json(cast(bytes, raw)) if raw else None
+
+    def forget(self, home: str, unit: int, *, done: bool) -> None:
+        """Remove all traces. With `done`, leave a mark so that a late copy of the order is dropped."""
+        keys = [self._key(home, unit, what) for what in ("payload", "lease", "started", "outcome")]
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.delete(*keys)
+            if done:
+                pipe.set(self._key(home, unit, "done"), 1, ex=DONE_SECONDS)
+            pipe.execute()
+
+    def traces(self, home: str, units: list[int]) -> dict[int, Trace]:
+        """What Redis knows about these units, in one round trip."""
+        if not units:
+            return {}
+        with self.redis.pipeline(transaction=False) as pipe:
+            for unit in units:
+                pipe.mget(*(self._key(home, unit, what) for what in ("lease", "started", "outcome")))
+            rows = pipe.execute()
+        return {
+            unit: Trace(
+                lease=lease.decode() if lease else "",
+                started=bool(started),
+                outcome=Outcome.model_validate_json(outcome) if outcome else None,
+            )
+            for unit, (lease, started, outcome) in zip(units, rows, strict=True)
+        }
+
+    @staticmethod
+    def _cancel_key(home: str, document: str) -> str:
+        return f"shoebox:{home}:cancelled:{document}"
+
+    def mark_cancelled(self, home: str, document: str) -> None:
+        """Let workers drop queued units of a cancelled document. The truth is in the ledger."""
+        self.redis.set(self._cancel_key(home, document), 1, ex=CANCEL_SECONDS)
+
+    def unmark_cancelled(self, home: str, document: str) -> None:
+        """The document is wanted again."""
+        self.redis.delete(self._cancel_key(home, document))
+
+    def is_cancelled(self, order: Order) -> bool:
+        """Whether a running unit should stop."""
+        return bool(self.redis.exists(self._cancel_key(order.home, order.document)))
+
+    def announce_presence(self, presence: Presence, seconds: float) -> None:
+        """Say that a worker is up; must be repeated within `seconds`."""
+        entry = {"presence": presence.model_dump(mode="json"), "until": self._now() + seconds}
+        self.redis.hset(_PRESENCE_KEY, presence.worker, json.dumps(entry))
+
+    def end_presence(self, worker: str) -> None:
+        """Say that a worker has left."""
+        self.redis.hdel(_PRESENCE_KEY, worker)
+
+    def presence(self) -> list[Presence]:
+        """The workers that are up, by name."""
+        now = self._now()
+        raw = cast("dict[bytes, bytes]", self.redis.hgetall(_PRESENCE_KEY))
+        entries = [json.loads(value) for _, value in sorted(raw.items())]
+        return [Presence.model_validate(entry["presence"]) for entry in entries if entry["until"] > now]
+
+    def _now(self) -> float:
+        """Redis' own clock, the only one that all machines share."""
+        seconds, microseconds = cast("tuple[int, int]", self.redis.time())
+        return seconds + microseconds / 1e6

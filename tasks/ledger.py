@@ -1,0 +1,363 @@
+"""The ledger: the only truth about documents. SQLite in WAL mode, at home.
+
+A `Ledger` is one connection of one process; open it where it is used and close it after. Every change
+that belongs together is made inside `transaction()`, which takes the write lock at once, so that two
+processes never decide on the same facts.
+"""
+
+import json
+import os
+import secrets
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from pathlib import Path
+from typing import Any, Self
+
+from tasks.documents import Field, Line, Page, Stage, State, TextSource
+from tasks.errors import ConfigError, NotFoundError, ServiceError
+from tasks.schema import MIGRATIONS
+from tasks.settings import Settings
+
+_DEFLATE_LEVEL = 1  # results are read back rarely; speed matters more than the last byte
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """One document as the ledger has it; `path` is the original's place, as the system's bytes."""
+
+    seq: int
+    id: str
+    sha256: str
+    name: str
+    path: bytes
+    size: int
+    mtime_ns: int
+    mime: str
+    recipe: str
+    state: State
+    stage: Stage
+    message: str
+    remedy: str
+    urgent: bool
+    cancelled: bool
+    added_at: float
+    finished_at: float | None
+    page_count: int
+    file_title: str
+    category: str
+    confidence: float | None
+    evidence: tuple[str, ...]
+    title: str
+    summary: str
+    party: str
+    date: str
+    amount: str
+    currency: str
+    engine: str
+    provisional: bool
+
+
+_COLUMNS = frozenset(field.name for field in dataclass_fields(DocumentRow))
+
+
+def _document(row: sqlite3.Row) -> DocumentRow:
+    values = dict(row)
+    values["state"] = State(values["state"])
+    values["stage"] = Stage(values["stage"])
+    values["evidence"] = tuple(json.loads(values["evidence"]))
+    for flag in ("urgent", "cancelled", "provisional"):
+        values[flag] = bool(values[flag])
+    return DocumentRow(**values)
+
+
+class Ledger:
+    """One connection to the ledger."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Open the ledger, making or migrating it where needed.
+
+        Raises:
+            ServiceError: the data directory cannot be written.
+            ConfigError: the ledger was written by a newer version.
+        """
+        path = settings.ledger_path
+        try:
+            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            db = sqlite3.connect(path, timeout=30, isolation_level=None)
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA journal_mode = WAL")
+            # NORMAL loses no consistency in WAL mode; a power cut may cost the last commits, and then
+            # the units they recorded are done once more.
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA foreign_keys = ON")
+        except (OSError, sqlite3.OperationalError) as error:
+            raise ServiceError(
+                f"The ledger {path} cannot be opened: {error}.",
+                "Check the rights and the free space of its folder, or set SHOEBOX_DATA_DIR.",
+            ) from error
+        ledger = cls(db)
+        ledger._migrate(path)
+        return ledger
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _version(self) -> int:
+        return int(self.db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _migrate(self, path: Path) -> None:
+        if self._version() == len(MIGRATIONS):
+            return
+        with self.transaction():
+            version = self._version()
+            if version > len(MIGRATIONS):
+                raise ConfigError(
+                    f"The ledger {path} was written by a newer Shoebox (schema {version}; "
+                    f"this one knows {len(MIGRATIONS)}).",
+                    "Update this Shoebox, or point SHOEBOX_DATA_DIR to another folder.",
+                )
+            for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+                for statement in _statements(script):
+                    self.db.execute(statement)
+                self.db.execute(f"PRAGMA user_version = {number}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, with the write lock held from the start."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed; cheap to poll."""
+        return int(self.db.execute("PRAGMA data_version").fetchone()[0])
+
+    def meta(self, key: str) -> str:
+        """A note that the program keeps for itself; empty if there is none."""
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row["value"]) if row else ""
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep a note."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    @property
+    def home(self) -> str:
+        """This home's id, made when first asked for."""
+        if not self.meta("home"):
+            self.db.execute("INSERT OR IGNORE INTO meta VALUES ('home', ?)", (secrets.token_hex(4),))
+        return self.meta("home")
+
+    # Documents
+
+    def insert_document(
+        self, sha256: str, name: str, path: Path, stat: os.stat_result, recipe: str, *, urgent: bool
+    ) -> DocumentRow:
+        """A new document in state waiting. Its content must not be in the ledger yet."""
+        self.db.execute(
+            "INSERT INTO documents (id, sha256, name, path, size, mtime_ns, recipe, state, stage, urgent,"
+            " added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._new_id(sha256),
+                sha256,
+                name,
+                os.fsencode(path),
+                stat.st_size,
+                stat.st_mtime_ns,
+                recipe,
+                State.WAITING,
+                Stage.EXTRACT,
+                urgent,
+                time.time(),
+            ),
+        )
+        return self._one("sha256 = ?", (sha256,))
+
+    def _new_id(self, sha256: str) -> str:
+        length = 8
+        while self.db.execute("SELECT 1 FROM documents WHERE id = ?", (sha256[:length],)).fetchone():
+            length += 2
+        return sha256[:length]
+
+    def _one(self, where: str, values: tuple[Any, ...]) -> DocumentRow:
+        return _document(self.db.execute(f"SELECT * FROM documents WHERE {where}", values).fetchone())  # noqa: S608
+
+    def document(self, document: str) -> DocumentRow | None:
+        """The document with exactly this id."""
+        row = self.db.execute("SELECT * FROM documents WHERE id = ?", (document,)).fetchone()
+        return _document(row) if row else None
+
+    def find(self, text: str) -> DocumentRow:
+        """The document that a user means: by the beginning of its id, or by its exact name.
+
+        Raises:
+            NotFoundError: none or several match.
+        """
+        escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        rows = self.db.execute(
+            "SELECT * FROM documents WHERE id LIKE ? ESCAPE '\\' OR name = ? LIMIT 2", (f"{escaped}%", text)
+        ).fetchall()
+        if len(rows) == 1 and text:
+            return _document(rows[0])
+        what = "No document has" if not rows else "More than one document has"
+        raise NotFoundError(f"{what} the id or name {text!r}.", "`shoebox ls` shows the ids.")
+
+    def by_content(self, sha256: str) -> DocumentRow | None:
+        """The document with this content."""
+        row = self.db.execute("SELECT * FROM documents WHERE sha256 = ?", (sha256,)).fetchone()
+        return _document(row) if row else None
+
+    def documents(self, states: Iterable[State] = (), ids: Iterable[str] = ()) -> list[DocumentRow]:
+        """Documents in order of arrival; all, or those in the given states or with the given ids."""
+        clauses, values = [], []
+        for column, wanted in (("state", list(states)), ("id", list(ids))):
+            if wanted:
+                clauses.append(f"{column} IN (SELECT value FROM json_each(?))")  # noqa: S608
+                values.append(json.dumps(wanted))
+        where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
+        rows = self.db.execute(f"SELECT * FROM documents {where} ORDER BY seq", values)  # noqa: S608
+        return [_document(row) for row in rows]
+
+    def state_counts(self) -> dict[State, int]:
+        """How many documents are in each state that occurs."""
+        rows = self.db.execute("SELECT state, count(*) AS n FROM documents GROUP BY state")
+        return {State(row["state"]): int(row["n"]) for row in rows}
+
+    def update_document(self, document: str, **columns: Any) -> None:
+        """Set columns of a document; the names are the code's, never a user's."""
+        if unknown := columns.keys() - _COLUMNS:
+            raise ValueError(f"no such columns: {sorted(unknown)}")
+        if "evidence" in columns:
+            columns["evidence"] = json.dumps(list(columns["evidence"]))
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        self.db.execute(
+            f"UPDATE documents SET {assignments} WHERE id = ?",  # noqa: S608
+            (*columns.values(), document),
+        )
+
+    def delete_document(self, document: DocumentRow) -> None:
+        """Forget a document, its text, its units and its stored results."""
+        self.db.execute("DELETE FROM documents WHERE id = ?", (document.id,))
+        self.db.execute("DELETE FROM results WHERE sha256 = ?", (document.sha256,))
+
+    # Pages and fields
+
+    def put_pages(self, document: str, pages: Iterable[Page]) -> None:
+        """Store pages, replacing those with the same number."""
+        self.db.executemany(
+            "INSERT OR REPLACE INTO pages (document, number, text, source, score, needs_ocr, rotation, width,"
+            " height, lines, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    document,
+                    page.number,
+                    page.text,
+                    page.source,
+                    page.score,
+                    page.needs_ocr,
+                    page.rotation,
+                    page.width,
+                    page.height,
+                    json.dumps([[line.text, line.box, line.confidence] for line in page.lines]),
+                    page.error,
+                )
+                for page in pages
+            ),
+        )
+
+    def pages(self, document: str) -> list[Page]:
+        """The pages of a document in order."""
+        rows = self.db.execute("SELECT * FROM pages WHERE document = ? ORDER BY number", (document,))
+        return [_page(row) for row in rows]
+
+    def put_fields(self, document: str, fields: Iterable[Field]) -> None:
+        """Replace the fields of a document."""
+        self.db.execute("DELETE FROM fields WHERE document = ?", (document,))
+        self.db.executemany(
+            "INSERT INTO fields VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    document,
+                    position,
+                    field.name,
+                    field.value,
+                    field.quote,
+                    field.page,
+                    field.start,
+                    field.end,
+                    field.status,
+                    field.confidence,
+                )
+                for position, field in enumerate(fields)
+            ),
+        )
+
+    def fields(self, document: str) -> list[Field]:
+        """The fields of a document in the recipe's order."""
+        rows = self.db.execute("SELECT * FROM fields WHERE document = ? ORDER BY position", (document,))
+        return [
+            Field.model_validate({k: row[k] for k in row.keys() if k not in {"document", "position"}})  # noqa: SIM118
+            for row in rows
+        ]
+
+    # Results
+
+    def put_result(self, key: str, sha256: str, result: dict[str, Any]) -> None:
+        """Keep a result for the next time the same content comes."""
+        payload = zlib.compress(json.dumps(result, ensure_ascii=False).encode(), _DEFLATE_LEVEL)
+        self.db.execute(
+            "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", (key, sha256, payload, time.time())
+        )
+
+    def result(self, key: str) -> dict[str, Any] | None:
+        """A kept result, if there is one."""
+        row = self.db.execute("SELECT payload FROM results WHERE key = ?", (key,)).fetchone()
+        return json.loads(zlib.decompress(row["payload"])) if row else None
+
+
+def _page(row: sqlite3.Row) -> Page:
+    return Page(
+        number=row["number"],
+        text=row["text"],
+        source=TextSource(row["source"]),
+        score=row["score"],
+        needs_ocr=bool(row["needs_ocr"]),
+        rotation=row["rotation"],
+        width=row["width"],
+        height=row["height"],
+        lines=tuple(
+            Line(text=text, box=tuple(box), confidence=confidence)
+            for text, box, confidence in json.loads(row["lines"])
+        ),
+        error=row["error"],
+    )
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a migration. `executescript` would commit the open transaction."""
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

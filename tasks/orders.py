@@ -1,0 +1,71 @@
+"""What travels between home and the workers: the order for a unit, and its outcome."""
+
+from typing import Any
+
+from pydantic import Field
+
+from tasks.documents import Failure, Stage, Value
+
+
+class Order(Value):
+    """A unit as a worker gets it: a reference and small parameters. The bulk is in the payload."""
+
+    home: str
+    """Which home asked; its results go to the queue `home.<id>`."""
+    unit: int
+    issue: int
+    """How often the unit has been issued, this time included. A new issue may follow a lost one."""
+    document: str
+    """Id of the document; only for logs and the cancel mark."""
+    stage: Stage
+    urgent: bool = False
+    params: dict[str, Any] = Field(default_factory=dict)
+    """The stage's own parameters, validated by the stage."""
+
+    @property
+    def task_id(self) -> str:
+        """Celery's task id: unique over homes, units and issues."""
+        return f"{self.home}.{self.unit}.{self.issue}"
+
+
+class Outcome(Value):
+    """How an issue of a unit ended: a result (the stage's own JSON) or a failure."""
+
+    issue: int
+    result: dict[str, Any] | None = None
+    failure: Failure | None = None
+    seconds: float = 0.0
+    worker: str = ""
+
+
+class Presence(Value):
+    """A worker that is up."""
+
+    worker: str
+    queues: tuple[str, ...]
+    slots: int
+    """Units that it runs at the same time."""
+    pid: int
+
+
+class ExtractParams(Value):
+    """Read the spooled file. Only ever run at home."""
+
+    sha256: str
+    name: str
+
+
+class OcrParams(Value):
+    """OCR of a window of pages. The payload holds one PNG a page, in this order."""
+
+    sha256: str
+    mime: str
+    pages: tuple[int, ...]
+
+
+class ReadParams(Value):
+    """Classify or analyse. The payload is a `DocumentText` and a recipe, each as JSON."""
+
+    engine: str
+    category: str = ""
+    """Only for analyse: the category that was chosen."""

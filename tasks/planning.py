@@ -1,0 +1,73 @@
+"""Which units a stage needs, and under which key their results are kept."""
+
+import hashlib
+from importlib.metadata import version
+
+from tasks.documents import DocumentText, PageText, Stage, TextSource
+from tasks.engines import reading_engine
+from tasks.ledger import DocumentRow, Ledger
+from tasks.orders import ExtractParams, OcrParams, ReadParams
+from tasks.recipes import load_recipe
+from tasks.settings import Settings
+from tasks.units import UnitPlan
+
+HOME_QUEUE = "home"
+"""In the ledger; in Redis the queue is `home.<id>`."""
+CPU_QUEUE = "cpu"
+GPU_QUEUE = "gpu"
+
+
+def plan_extract(document: DocumentRow) -> list[UnitPlan]:
+    """One unit that reads the file."""
+    # The kind of a file is also told by its extension: the same bytes under another may read differently.
+    extension = document.name.rpartition(".")[2].lower()
+    params = ExtractParams(sha256=document.sha256, name=document.name)
+    key = f"{document.sha256}:{Stage.EXTRACT}:kreuzberg-{version('kreuzberg')}:{extension}"
+    return [UnitPlan(Stage.EXTRACT, HOME_QUEUE, "kreuzberg", params.model_dump(mode="json"), key)]
+
+
+def plan_ocr(ledger: Ledger, settings: Settings, document: DocumentRow) -> list[UnitPlan]:
+    """A unit for each window of the pages that need OCR; none if no page does."""
+    needed = [page.number for page in ledger.pages(document.id) if page.needs_ocr]
+    size = settings.ocr_window_pages
+    return [
+        plan_ocr_window(settings, document, tuple(needed[start : start + size]))
+        for start in range(0, len(needed), size)
+    ]
+
+
+def plan_ocr_window(
+    settings: Settings, document: DocumentRow, numbers: tuple[int, ...], attempts: int = 0
+) -> UnitPlan:
+    """The unit that reads these pages by OCR."""
+    params = OcrParams(sha256=document.sha256, mime=document.mime, pages=numbers)
+    model = f"paddleocr-{version('paddleocr')}-{version('rapidocr')}"
+    window = ",".join(map(str, numbers))
+    key = f"{document.sha256}:{Stage.OCR}:{model}:{settings.render_dpi}:{settings.max_page_pixels}:{window}"
+    return UnitPlan(Stage.OCR, GPU_QUEUE, "paddleocr", params.model_dump(mode="json"), key, attempts)
+
+
+def plan_reading(ledger: Ledger, settings: Settings, document: DocumentRow, stage: Stage) -> list[UnitPlan]:
+    """The units of classify or analyse.
+
+    Raises:
+        ConfigError: the document's recipe is gone or wrong.
+    """
+    recipe = load_recipe(document.recipe, settings.recipes_path)
+    engine = reading_engine("offline")
+    text = document_text(ledger, document)
+    digest = hashlib.sha256(text.model_dump_json().encode()).hexdigest()[:16]
+    category = document.category if stage is Stage.ANALYSE else ""
+    key = f"{document.sha256}:{stage}:{engine.name}-{engine.version}:{recipe.version}:{category}:{digest}"
+    params = ReadParams(engine=engine.name, category=category)
+    return [UnitPlan(stage, CPU_QUEUE, engine.name, params.model_dump(mode="json"), key)]
+
+
+def document_text(ledger: Ledger, document: DocumentRow) -> DocumentText:
+    """What an engine gets to see of a document: the pages that have text."""
+    pages = tuple(
+        PageText(number=page.number, text=page.text)
+        for page in ledger.pages(document.id)
+        if page.source is not TextSource.NONE and page.text.strip()
+    )
+    return DocumentText(name=document.name, pages=pages, title=document.file_title)

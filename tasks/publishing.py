@@ -1,0 +1,82 @@
+"""Handing orders to the broker: the only place that knows a message's queue, priority and time limit."""
+
+import logging
+from typing import Any
+
+from tasks.documents import Stage
+from tasks.orders import OcrParams, Order
+from tasks.planning import HOME_QUEUE
+from tasks.queues import (
+    FIRST_PRIORITY,
+    NORMAL_PRIORITY,
+    RECORD_TASK,
+    RENDER_TASK,
+    URGENT_PRIORITY,
+    get_app,
+    home_queue,
+    unit_task,
+)
+from tasks.settings import Settings
+
+log = logging.getLogger("shoebox.publishing")
+
+_RENDER_SECONDS_PER_PAGE = 20.0
+
+
+def publish_render(order: Order) -> None:
+    """Have the pages of an OCR unit rendered at home; the unit is handed on from there."""
+    seconds = len(OcrParams.model_validate(order.params).pages) * _RENDER_SECONDS_PER_PAGE
+    _send_order(RENDER_TASK, order, home_queue(order.home), seconds, suffix=".render")
+
+
+def publish_unit(order: Order, queue: str, settings: Settings) -> None:
+    """Hand out a unit whose payload, if it needs one, is in Redis. `queue` is the ledger's name.
+
+    Raises:
+        OperationalError: (kombu) Redis is away; home issues the unit again later.
+    """
+    target = home_queue(order.home) if queue == HOME_QUEUE else queue
+    _send_order(unit_task(order.stage), order, target, time_limit(order, settings))
+
+
+def time_limit(order: Order, settings: Settings) -> float:
+    """Seconds after which the child that runs the unit is killed."""
+    match order.stage:
+        case Stage.EXTRACT:
+            return settings.extract_seconds
+        case Stage.OCR:
+            return len(OcrParams.model_validate(order.params).pages) * settings.page_seconds
+        case _:
+            return settings.reply_seconds
+
+
+def publish_record(order: Order) -> None:
+    """Tell home that an outcome is waiting in Redis. If nobody is told, the next tick finds it."""
+    from kombu.exceptions import OperationalError
+
+    try:
+        _send(
+            RECORD_TASK,
+            {"unit": order.unit},
+            queue=home_queue(order.home),
+            task_id=f"{order.task_id}.record",
+            priority=FIRST_PRIORITY,
+        )
+    except OperationalError as error:
+        log.warning("%s: home was not told of the outcome: %s", order.task_id, error)
+
+
+def _send_order(task: str, order: Order, queue: str, seconds: float, suffix: str = "") -> None:
+    _send(
+        task,
+        {"order": order.model_dump(mode="json")},
+        queue=queue,
+        task_id=order.task_id + suffix,
+        priority=URGENT_PRIORITY if order.urgent else NORMAL_PRIORITY,
+        time_limit=seconds,
+    )
+
+
+def _send(name: str, kwargs: dict[str, Any], **options: Any) -> None:
+    # Home can send every message again, so a Redis that is away is reported at once and not waited for.
+    get_app().send_task(name, kwargs=kwargs, retry=False, ignore_result=True, **options)

@@ -1,0 +1,92 @@
+"""The Celery application: queues, priorities, limits and serialisation.
+
+Units are plain tasks without a result backend: the ledger at home has the results. A unit that dies is
+found by its lease and issued again by home, so the broker's own redelivery is neither needed nor trusted:
+a copy that it delivers late finds the done mark or the lease and is dropped.
+"""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from tasks.broker_url import celery_broker_url, redis_url
+from tasks.documents import Stage
+from tasks.settings import get_settings
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+# Priorities of Celery's Redis transport: 0 is the highest, and steps of three are what it tells apart.
+FIRST_PRIORITY = 0
+URGENT_PRIORITY = 3
+NORMAL_PRIORITY = 6
+PRIORITY_STEPS = (0, 3, 6, 9)
+PRIORITY_SEPARATOR = "\x06\x16"
+"""Between a queue's name and a priority in the names of Redis lists (kombu/transport/redis.py, Channel.sep)."""
+
+RECORD_TASK = "shoebox.record"
+TICK_TASK = "shoebox.tick"
+RENDER_TASK = "shoebox.render"
+
+
+def unit_task(stage: Stage) -> str:
+    """The name of the Celery task that runs units of a stage."""
+    return f"shoebox.{stage}"
+
+
+def home_queue(home: str) -> str:
+    """The queue of the machine with the files."""
+    return f"home.{home}"
+
+
+def broker_lists(queue: str) -> list[str]:
+    """The Redis lists that hold a queue's messages, one a priority."""
+    return [queue if step == 0 else f"{queue}{PRIORITY_SEPARATOR}{step}" for step in PRIORITY_STEPS]
+
+
+@lru_cache(maxsize=1)
+def get_app() -> "Celery":
+    """The Celery application of this process.
+
+    Raises:
+        ServiceError: the embedded Redis was never started.
+    """
+    from celery import Celery
+
+    settings = get_settings()
+    app = Celery("shoebox", include=["tasks.celery_tasks"])
+    app.conf.update(
+        broker_url=celery_broker_url(redis_url(settings)),
+        result_backend=None,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_acks_late=True,
+        # A unit whose child died is reported to home by `celery_tasks.report_failure`, and home decides.
+        task_reject_on_worker_lost=False,
+        task_default_priority=NORMAL_PRIORITY,
+        task_default_queue="cpu",
+        worker_prefetch_multiplier=1,
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # True lost the task in 5 of 5 trials
+        # A child that loads models while it starts must not be killed and started again for ever.
+        worker_proc_alive_timeout=600,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "priority_steps": list(PRIORITY_STEPS),
+            # Longer than any unit may last, so that the broker never delivers a running unit again.
+            "visibility_timeout": 6 * 3600,
+            "health_check_interval": 10,
+            "socket_keepalive": True,
+        },
+        beat_schedule={
+            "tick": {
+                "task": TICK_TASK,
+                "schedule": settings.tick_seconds,
+                # A tick that waited for long is worthless: the next one does the same.
+                "options": {"expires": 5 * settings.tick_seconds, "priority": FIRST_PRIORITY},
+            }
+        },
+        timezone="UTC",
+    )
+    return app

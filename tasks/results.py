@@ -1,0 +1,65 @@
+"""Entering what a stage found into the ledger."""
+
+from typing import Any
+
+from tasks.documents import Analysis, Classification, Extraction, OcrResult, Stage
+from tasks.engines import reading_engine
+from tasks.ledger import DocumentRow, Ledger
+from tasks.orders import ReadParams
+from tasks.recipes import Recipe
+from tasks.units import UnitRow
+
+_ROLE_COLUMNS = ("party", "date", "amount", "currency")
+"""Roles of fields that have a column of their own in the document's row."""
+
+
+def apply_result(
+    ledger: Ledger, recipe: Recipe, document: DocumentRow, ended: UnitRow, result: dict[str, Any]
+) -> None:
+    """Enter a unit's result.
+
+    Raises:
+        ValueError: the result is not of the stage's form, or names a category or field that the recipe lacks.
+    """
+    match ended.stage:
+        case Stage.EXTRACT:
+            _apply_extraction(ledger, document, Extraction.model_validate(result))
+        case Stage.OCR:
+            ledger.put_pages(document.id, OcrResult.model_validate(result).pages)
+        case Stage.CLASSIFY:
+            _apply_classification(ledger, recipe, document, ended, Classification.model_validate(result))
+        case Stage.ANALYSE:
+            _apply_analysis(ledger, recipe, document, Analysis.model_validate(result))
+
+
+def _apply_extraction(ledger: Ledger, document: DocumentRow, extraction: Extraction) -> None:
+    ledger.put_pages(document.id, extraction.pages)
+    ledger.update_document(
+        document.id, mime=extraction.mime, page_count=len(extraction.pages), file_title=extraction.title
+    )
+
+
+def _apply_classification(
+    ledger: Ledger, recipe: Recipe, document: DocumentRow, ended: UnitRow, found: Classification
+) -> None:
+    if found.category not in recipe.category_names:
+        raise ValueError(f"category {found.category!r} is not in the recipe {recipe.name!r}")
+    engine = reading_engine(ReadParams.model_validate(ended.params).engine)
+    ledger.update_document(
+        document.id,
+        category=found.category,
+        confidence=found.confidence,
+        evidence=found.evidence,
+        engine=engine.name,
+        provisional=engine.provisional,
+    )
+
+
+def _apply_analysis(ledger: Ledger, recipe: Recipe, document: DocumentRow, found: Analysis) -> None:
+    category = recipe.category(document.category)
+    if unknown := {field.name for field in found.fields} - {spec.name for spec in category.fields}:
+        raise ValueError(f"fields {sorted(unknown)} are not in the category {category.name!r}")
+    ledger.put_fields(document.id, found.fields)
+    values = {field.name: field.value for field in found.fields}
+    columns = {spec.role: values.get(spec.name, "") for spec in category.fields if spec.role in _ROLE_COLUMNS}
+    ledger.update_document(document.id, title=found.title, summary=found.summary, **columns)

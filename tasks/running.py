@@ -1,0 +1,150 @@
+"""Running one unit on a worker: lease, work, outcome."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from tasks.documents import Failure
+from tasks.errors import FileError, ShoeboxError
+from tasks.exchange import Exchange
+from tasks.orders import Order, Outcome
+
+log = logging.getLogger("shoebox.unit")
+
+PUBLISH_SECONDS = 60.0
+
+T = TypeVar("T")
+Work = Callable[[list[bytes]], dict[str, Any]]
+"""Payload in, the stage's result out, as JSON values."""
+
+
+class LeaseKeeper:
+    """Renews a lease from a thread while the work goes on."""
+
+    def __init__(self, exchange: Exchange, order: Order, token: str, seconds: float) -> None:
+        self._exchange = exchange
+        self._order = order
+        self._token = token
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name=f"lease-{order.unit}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        # Joined, because a renewal that is still on its way would bring back a lease that has ended.
+        self._thread.join()
+
+    def _renew(self) -> None:
+        from redis.exceptions import RedisError
+
+        while not self._ended.wait(self._seconds / 3):
+            try:
+                if not self._exchange.renew_lease(self._order, self._token, self._seconds):
+                    log.warning("%s: another worker has the lease", self._order.task_id)
+                    return
+            except RedisError as error:
+                log.warning("%s: the lease was not renewed: %s", self._order.task_id, error)
+
+
+def run_unit(
+    exchange: Exchange, order: Order, lease_seconds: float, worker: str, work: Work, *, needs_payload: bool
+) -> bool:
+    """Run a unit and publish its outcome.
+
+    Returns False if the unit was not ours to run: done, cancelled, or with another worker.
+    """
+    token = exchange.take_lease(order, lease_seconds)
+    if token is None:
+        log.info("%s: dropped: done, cancelled or taken", order.task_id)
+        return False
+    started = time.monotonic()
+    with LeaseKeeper(exchange, order, token, lease_seconds):
+        result = _attempt(order, lambda: _with_payload(exchange, order, work, needs_payload=needs_payload))
+    seconds = round(time.monotonic() - started, 3)
+    if isinstance(result, Failure):
+        outcome = Outcome(issue=order.issue, failure=result, seconds=seconds, worker=worker)
+    else:
+        outcome = Outcome(issue=order.issue, result=result, seconds=seconds, worker=worker)
+    publish_outcome(exchange, order, outcome)
+    return True
+
+
+def prepare_unit(
+    exchange: Exchange, order: Order, lease_seconds: float, worker: str, work: Callable[[], list[bytes]]
+) -> bool:
+    """Make a unit's payload. Returns True if the payload is in Redis and the unit can be handed on.
+
+    A failure is published as the unit's outcome. The lease is given back before the unit is handed on, so
+    that the next worker can take it.
+    """
+    token = exchange.take_lease(order, lease_seconds)
+    if token is None:
+        return False
+    with LeaseKeeper(exchange, order, token, lease_seconds):
+        payload = _attempt(order, work)
+    if isinstance(payload, Failure):
+        publish_outcome(exchange, order, Outcome(issue=order.issue, failure=payload, worker=worker))
+        return False
+    exchange.put_payload(order, payload)
+    exchange.release_lease(order, token)
+    return True
+
+
+def publish_outcome(exchange: Exchange, order: Order, outcome: Outcome) -> None:
+    """Publish an outcome; work that is done is worth waiting for a Redis that restarts.
+
+    Raises:
+        RedisError: Redis did not come back in time; home will issue the unit again.
+    """
+    from redis.exceptions import RedisError
+
+    give_up = time.monotonic() + PUBLISH_SECONDS
+    pause = threading.Event()
+    while True:
+        try:
+            exchange.put_outcome(order, outcome)
+        except RedisError as error:
+            if time.monotonic() > give_up:
+                raise
+            log.warning("%s: Redis does not take the outcome yet: %s", order.task_id, error)
+            pause.wait(1)
+        else:
+            return
+
+
+def _with_payload(exchange: Exchange, order: Order, work: Work, *, needs_payload: bool) -> dict[str, Any]:
+    payload = exchange.payload(order) if needs_payload else []
+    if needs_payload and not payload:
+        raise PayloadLostError(f"What unit {order.unit} should read has vanished from Redis.")
+    return work(payload)
+
+
+class PayloadLostError(ShoeboxError):
+    """A unit's payload is no longer in Redis. Not the unit's fault: home makes it again."""
+
+
+def _attempt(order: Order, work: Callable[[], T]) -> T | Failure:
+    """The result, or why there is none: nothing that happens in a unit may pass unseen."""
+    try:
+        return work()
+    except PayloadLostError as error:
+        return Failure(kind="lost", message=error.message)
+    except FileError as error:
+        return Failure(kind="file", message=error.message, remedy=error.remedy)
+    except ShoeboxError as error:
+        return Failure(kind="error", message=error.message, remedy=error.remedy)
+    except MemoryError:
+        return Failure(kind="error", message=f"There was not enough memory for the {order.stage} stage.")
+    except Exception as error:
+        log.exception("%s: the %s stage raised", order.task_id, order.stage)
+        text = f"{type(error).__name__}: {error}"[:300]
+        return Failure(kind="error", message=f"The {order.stage} stage failed ({text}).")

@@ -1,0 +1,108 @@
+"""The ledger's schema, as migrations. Each one is applied once, in order, and never changed later.
+
+`PRAGMA user_version` holds the number of the last one applied.
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE meta (
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE documents (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of arrival
+        id TEXT NOT NULL UNIQUE,                -- short, from the content hash
+        sha256 TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,                     -- file name, for people
+        path BLOB NOT NULL,                     -- where the original lies, as the bytes the system uses
+        size INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        mime TEXT NOT NULL DEFAULT '',
+        recipe TEXT NOT NULL,
+        state TEXT NOT NULL,
+        stage TEXT NOT NULL,
+        message TEXT NOT NULL DEFAULT '',
+        remedy TEXT NOT NULL DEFAULT '',
+        urgent INTEGER NOT NULL DEFAULT 0,
+        cancelled INTEGER NOT NULL DEFAULT 0,   -- the cancel flag
+        added_at REAL NOT NULL,
+        finished_at REAL,
+        page_count INTEGER NOT NULL DEFAULT 0,
+        file_title TEXT NOT NULL DEFAULT '',    -- what the file says of itself
+        category TEXT NOT NULL DEFAULT '',
+        confidence REAL,
+        evidence TEXT NOT NULL DEFAULT '[]',
+        title TEXT NOT NULL DEFAULT '',
+        summary TEXT NOT NULL DEFAULT '',
+        party TEXT NOT NULL DEFAULT '',
+        date TEXT NOT NULL DEFAULT '',
+        amount TEXT NOT NULL DEFAULT '',
+        currency TEXT NOT NULL DEFAULT '',
+        engine TEXT NOT NULL DEFAULT '',        -- which engine gave category and fields
+        provisional INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX documents_by_state ON documents (state, seq);
+
+    CREATE TABLE pages (
+        document TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        source TEXT NOT NULL,
+        score REAL NOT NULL,
+        needs_ocr INTEGER NOT NULL,
+        rotation INTEGER NOT NULL DEFAULT 0,
+        width INTEGER NOT NULL DEFAULT 0,
+        height INTEGER NOT NULL DEFAULT 0,
+        lines TEXT NOT NULL DEFAULT '[]',       -- JSON: text, box, confidence of each OCR line
+        error TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (document, number)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE fields (
+        document TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        quote TEXT NOT NULL,
+        page INTEGER,
+        start INTEGER,
+        "end" INTEGER,
+        status TEXT NOT NULL,
+        confidence REAL NOT NULL,
+        PRIMARY KEY (document, name)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE units (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used twice, so that late outcomes cannot be mixed up
+        document TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+        seq INTEGER NOT NULL,                   -- the document's, for the order of dispatch
+        stage TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        queue TEXT NOT NULL,
+        model TEXT NOT NULL,
+        params TEXT NOT NULL,
+        result_key TEXT NOT NULL,
+        urgent INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        issue INTEGER NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,    -- issues that died, hung or raised
+        seen_at REAL NOT NULL DEFAULT 0,        -- when it was last known to be on the road or with a worker
+        worker TEXT NOT NULL DEFAULT '',
+        seconds REAL NOT NULL DEFAULT 0,
+        failure TEXT NOT NULL DEFAULT '',
+        message TEXT NOT NULL DEFAULT ''
+    );
+    CREATE INDEX units_by_document ON units (document, stage, position);
+    CREATE INDEX units_waiting ON units (queue, urgent DESC, seq, id) WHERE state = 'waiting';
+    CREATE INDEX units_outstanding ON units (queue, id) WHERE state IN ('queued', 'running');
+
+    CREATE TABLE results (
+        key TEXT PRIMARY KEY,                   -- content hash, stage, engine version, parameters
+        sha256 TEXT NOT NULL,
+        payload BLOB NOT NULL,                  -- JSON, deflated
+        created_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX results_by_content ON results (sha256);
+    """,
+)

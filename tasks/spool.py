@@ -1,0 +1,141 @@
+"""The spool: a copy of each file from the moment it is taken until it has been read.
+
+Everything downstream reads the copy, so that a file that changes or vanishes meanwhile is still read as
+it was when it was taken. Originals are only ever read. Copies are named by their content hash.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import FileError, NotFoundError, ServiceError
+from tasks.ledger import DocumentRow
+from tasks.settings import Settings
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A file that has been taken."""
+
+    sha256: str
+    stat: os.stat_result
+    """Of the original at the moment it was read."""
+
+
+def spool_path(settings: Settings, sha256: str) -> Path:
+    """Where the copy with this content lies."""
+    return settings.spool_dir / sha256[:2] / sha256
+
+
+def take(settings: Settings, path: Path) -> Spooled:
+    """Copy a file into the spool and hash it, reading it once.
+
+    Raises:
+        NotFoundError: there is no such file.
+        FileError: not a regular file, not readable, too large, or still being written.
+        ServiceError: the spool cannot be written, for example because the disk is full.
+    """
+    try:
+        # O_NONBLOCK: opening a named pipe must not wait for a writer. It has no effect on regular files.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"{path} does not exist.", "Check the name; quote it if it has spaces."
+        ) from error
+    except OSError as error:
+        raise FileError(f"{path} cannot be opened: {error.strerror}.", "Check its rights.") from error
+    with os.fdopen(descriptor, "rb") as source:
+        before = os.fstat(source.fileno())
+        _check(settings, path, before)
+        try:
+            settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=settings.spool_dir, prefix="taking-", delete=False) as copy:
+                temporary = Path(copy.name)
+                try:
+                    sha256 = _copy(source.fileno(), copy.fileno())
+                    after = os.fstat(source.fileno())
+                    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                        raise FileError(
+                            f"{path} is still being written.", "Add it again when it is complete."
+                        )
+                    target = spool_path(settings, sha256)
+                    target.parent.mkdir(mode=0o700, exist_ok=True)
+                    temporary.replace(target)
+                finally:
+                    temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise _spool_error(settings, path, error) from error
+    return Spooled(sha256=sha256, stat=before)
+
+
+def _check(settings: Settings, path: Path, info: os.stat_result) -> None:
+    if not stat.S_ISREG(info.st_mode):
+        raise FileError(f"{path} is not a regular file.", "Only files and folders can be added.")
+    if info.st_size > settings.max_file_bytes:
+        raise FileError(
+            f"{path} has {info.st_size / 1e6:,.0f} MB; the limit is {settings.max_file_bytes / 1e6:,.0f} MB.",
+            "Raise SHOEBOX_MAX_FILE_BYTES if you mean it.",
+        )
+
+
+def _copy(source: int, target: int) -> str:
+    digest = hashlib.sha256()
+    while chunk := os.read(source, _CHUNK):
+        digest.update(chunk)
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(target, view) :]
+    return digest.hexdigest()
+
+
+def _spool_error(settings: Settings, path: Path, error: OSError) -> ServiceError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return ServiceError(
+            f"No space left in {settings.spool_dir} for a copy of {path}.",
+            "Free some space, or set SHOEBOX_DATA_DIR to a larger disk. Nothing was lost.",
+        )
+    return ServiceError(f"{path} could not be copied to {settings.spool_dir}: {error}.", "Check the disk.")
+
+
+def ensure(settings: Settings, document: DocumentRow) -> Path:
+    """The spooled copy of a document, taken again from the original if it was dropped.
+
+    Raises:
+        FileError: the copy is gone and the original has changed or vanished.
+    """
+    copy = spool_path(settings, document.sha256)
+    if copy.exists():
+        return copy
+    original = Path(os.fsdecode(document.path))
+    try:
+        spooled = take(settings, original)
+    except NotFoundError as error:
+        raise FileError(
+            f"{document.name} is no longer at {original}.", "Put it back, or remove it here and add it again."
+        ) from error
+    if spooled.sha256 != document.sha256:
+        spool_path(settings, spooled.sha256).unlink(missing_ok=True)
+        raise FileError(
+            f"{document.name} has changed since it was added.", "Add it again: it counts as a new document."
+        )
+    return copy
+
+
+def drop(settings: Settings, document: DocumentRow) -> None:
+    """Delete the copy of a document that has been read, if the original is still as it was."""
+    with contextlib.suppress(OSError):
+        info = Path(os.fsdecode(document.path)).stat()
+        if (info.st_size, info.st_mtime_ns) == (document.size, document.mtime_ns):
+            spool_path(settings, document.sha256).unlink(missing_ok=True)
+
+
+def discard(settings: Settings, sha256: str) -> None:
+    """Delete a copy that no document needs."""
+    spool_path(settings, sha256).unlink(missing_ok=True)

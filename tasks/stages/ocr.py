@@ -1,0 +1,74 @@
+"""Stage ocr: pages are rendered at home and read on a worker of the gpu queue."""
+
+import logging
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from tasks.documents import OcrResult, Page, TextSource
+from tasks.engines.base import OcrEngine
+from tasks.errors import FileError
+from tasks.orders import OcrParams, Order
+from tasks.settings import Settings
+from tasks.stages.extract import spooled
+
+_PNG_SIGNATURE = b"\x89PNG"
+
+log = logging.getLogger("shoebox.ocr")
+
+
+def render(order: Order, settings: Settings) -> list[bytes]:
+    """The page images of an OCR unit as PNG, in its order.
+
+    In place of a page that cannot be rendered stands the reason, in UTF-8.
+
+    Raises:
+        FileError: the file is gone.
+    """
+    from tasks.reading import render as render_page
+
+    params = OcrParams.model_validate(order.params)
+    path = spooled(order, params.sha256, settings)
+    images = []
+    for number in params.pages:
+        try:
+            images.append(render_page(path, params.mime, number, settings))
+        except FileError as error:
+            log.warning("%s: page %d cannot be rendered: %s", order.task_id, number, error)
+            images.append(error.message.encode())
+    return images
+
+
+def read_pages(order: Order, images: list[bytes], settings: Settings) -> OcrResult:
+    """Read page images. One bad page does not cost the others: it comes back with its error."""
+    params = OcrParams.model_validate(order.params)
+    engine = _engine(settings.models_dir, settings.ocr_threads)
+    return OcrResult(pages=tuple(_read_each(engine, params.pages, images)))
+
+
+@lru_cache(maxsize=1)
+def _engine(models_dir: Path, threads: int) -> OcrEngine:
+    """One engine a process; it loads its models at the first page, in the worker's child."""
+    from tasks.engines.paddle import PaddleEngine
+
+    return PaddleEngine(models_dir, threads=threads)
+
+
+def _read_each(engine: OcrEngine, numbers: tuple[int, ...], images: list[bytes]) -> Iterator[Page]:
+    from tasks.reading import decode
+
+    for number, image in zip(numbers, images, strict=True):
+        if not image.startswith(_PNG_SIGNATURE):
+            yield _unread(number, image.decode("utf-8", "replace"))
+            continue
+        try:
+            yield engine.read(decode(image), number)
+        except MemoryError:
+            raise
+        except Exception as error:
+            log.exception("page %d cannot be read", number)
+            yield _unread(number, f"OCR failed ({type(error).__name__}: {error})."[:300])
+
+
+def _unread(number: int, error: str) -> Page:
+    return Page(number=number, text="", source=TextSource.NONE, score=0.0, needs_ocr=True, error=error)

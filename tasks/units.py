@@ -1,0 +1,205 @@
+"""The ledger's units: planning them, handing them out, ending them."""
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.documents import OUTSTANDING_STATES, Stage, State
+from tasks.ledger import DocumentRow, Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPlan:
+    """A unit that should exist. `result_key` identifies its result for ever."""
+
+    stage: Stage
+    queue: str
+    model: str
+    params: dict[str, Any]
+    result_key: str
+    attempts: int = 0
+    """More than 0 where the plan replaces a unit that has already failed so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRow:
+    """One unit as the ledger has it."""
+
+    id: int
+    document: str
+    seq: int
+    stage: Stage
+    position: int
+    queue: str
+    model: str
+    params: dict[str, Any]
+    result_key: str
+    urgent: bool
+    state: State
+    issue: int
+    attempts: int
+    seen_at: float
+    worker: str
+    seconds: float
+    failure: str
+    message: str
+
+
+def _unit(row: Any) -> UnitRow:
+    values = dict(row)
+    values["stage"] = Stage(values["stage"])
+    values["state"] = State(values["state"])
+    values["params"] = json.loads(values["params"])
+    values["urgent"] = bool(values["urgent"])
+    return UnitRow(**values)
+
+
+def plan_units(ledger: Ledger, document: DocumentRow, plans: Iterable[UnitPlan]) -> list[UnitRow]:
+    """Add units in state waiting, behind those that the stage already has."""
+    units = []
+    for plan in plans:
+        cursor = ledger.db.execute(
+            "INSERT INTO units (document, seq, stage, position, queue, model, params, result_key, urgent,"
+            " state, attempts) SELECT ?, ?, ?, 1 + coalesce(max(position), 0), ?, ?, ?, ?, ?, ?, ?"
+            " FROM units WHERE document = ? AND stage = ?",
+            (
+                document.id,
+                document.seq,
+                plan.stage,
+                plan.queue,
+                plan.model,
+                json.dumps(plan.params),
+                plan.result_key,
+                document.urgent,
+                State.WAITING,
+                plan.attempts,
+                document.id,
+                plan.stage,
+            ),
+        )
+        row = ledger.db.execute("SELECT * FROM units WHERE id = ?", (cursor.lastrowid,)).fetchone()
+        units.append(_unit(row))
+    return units
+
+
+def unit(ledger: Ledger, number: int) -> UnitRow | None:
+    """The unit with this id."""
+    row = ledger.db.execute("SELECT * FROM units WHERE id = ?", (number,)).fetchone()
+    return _unit(row) if row else None
+
+
+def units_of(ledger: Ledger, document: str, stage: Stage | None = None) -> list[UnitRow]:
+    """A document's units in order of planning, of one stage or of all."""
+    rows = ledger.db.execute(
+        "SELECT * FROM units WHERE document = ? AND (? IS NULL OR stage = ?) ORDER BY id",
+        (document, stage, stage),
+    )
+    return [_unit(row) for row in rows]
+
+
+def outstanding(ledger: Ledger, queue: str | None = None) -> list[UnitRow]:
+    """Units that are on the road or with a worker."""
+    rows = ledger.db.execute(
+        "SELECT * FROM units WHERE state IN ('queued', 'running') AND (? IS NULL OR queue = ?) ORDER BY id",
+        (queue, queue),
+    )
+    return [_unit(row) for row in rows]
+
+
+def next_waiting(ledger: Ledger, queue: str, last_document: str, count: int) -> list[UnitRow]:
+    """The units that should run next on a queue.
+
+    Urgent ones first; then those of the document that was read last, because its prefix is still cached
+    and it should be finished before the next is begun; then the oldest. A document has an end, so nothing
+    starves but by a stream of urgent ones.
+    """
+    chosen: dict[int, UnitRow] = {}
+    for condition, values in (
+        ("urgent = 1", ()),
+        ("document = ? AND urgent = 0", (last_document,)),
+        ("urgent = 0", ()),
+    ):
+        rows = ledger.db.execute(
+            f"SELECT * FROM units WHERE state = 'waiting' AND queue = ? AND {condition}"  # noqa: S608
+            " ORDER BY seq, id LIMIT ?",
+            (queue, *values, count),
+        )
+        chosen.update((row["id"], _unit(row)) for row in rows)
+        if len(chosen) >= count:
+            break
+    return list(chosen.values())[:count]
+
+
+def mark_queued(ledger: Ledger, unit_id: int) -> UnitRow:
+    """A waiting unit is handed out: the next issue begins."""
+    ledger.db.execute(
+        "UPDATE units SET state = 'queued', issue = issue + 1, seen_at = ?, worker = '' WHERE id = ?",
+        (time.time(), unit_id),
+    )
+    handed_out = unit(ledger, unit_id)
+    assert handed_out is not None  # noqa: S101 - updated a line above, in the same transaction
+    return handed_out
+
+
+def mark_seen(ledger: Ledger, unit_id: int, worker: str) -> None:
+    """An outstanding unit was found alive: with this worker, or on the road if there is none."""
+    state = State.RUNNING if worker else State.QUEUED
+    ledger.db.execute(
+        "UPDATE units SET state = ?, worker = ?, seen_at = ? WHERE id = ? AND state IN ('queued', 'running')",
+        (state, worker, time.time(), unit_id),
+    )
+
+
+def mark_waiting(ledger: Ledger, unit_id: int, *, attempt: bool, message: str = "") -> None:
+    """An issue came to nothing; the unit will be issued again. `attempt` says whether it counts."""
+    ledger.db.execute(
+        "UPDATE units SET state = 'waiting', worker = '', attempts = attempts + ?, message = ? WHERE id = ?",
+        (int(attempt), message, unit_id),
+    )
+
+
+def mark_ended(
+    ledger: Ledger,
+    unit_id: int,
+    state: State,
+    *,
+    attempt: bool = False,
+    worker: str = "",
+    seconds: float = 0.0,
+    failure: str = "",
+    message: str = "",
+) -> None:
+    """A unit has ended for good."""
+    ledger.db.execute(
+        "UPDATE units SET state = ?, attempts = attempts + ?, worker = ?, seconds = ?, failure = ?,"
+        " message = ? WHERE id = ?",
+        (state, int(attempt), worker, seconds, failure, message, unit_id),
+    )
+
+
+def delete_units(ledger: Ledger, document: str) -> list[int]:
+    """Remove a document's units; returns the ids of those that were outstanding."""
+    out = [u.id for u in units_of(ledger, document) if u.state in OUTSTANDING_STATES]
+    ledger.db.execute("DELETE FROM units WHERE document = ?", (document,))
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Units ended of units planned, in the stage that a document is in."""
+
+    done: int
+    planned: int
+
+
+def progress(ledger: Ledger, documents: Iterable[str]) -> dict[str, Progress]:
+    """Progress of the given documents in their current stage; a document without units is left out."""
+    rows = ledger.db.execute(
+        "SELECT u.document, count(*) AS planned, sum(u.state IN ('done', 'failed', 'quarantined')) AS done"
+        " FROM units u JOIN documents d ON d.id = u.document AND d.stage = u.stage"
+        " WHERE u.document IN (SELECT value FROM json_each(?)) GROUP BY u.document",
+        (json.dumps(list(documents)),),
+    )
+    return {row["document"]: Progress(done=row["done"], planned=row["planned"]) for row in rows}

@@ -1,0 +1,99 @@
+"""Starting a Celery worker that serves some queues, and saying that it is there."""
+
+import logging
+import os
+import threading
+from typing import Any
+
+from tasks.ledger import Ledger
+from tasks.orders import Presence
+from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
+from tasks.queues import get_app, home_queue
+from tasks.settings import Settings
+
+log = logging.getLogger("shoebox.worker")
+
+_PRESENCE_SECONDS = 12.0
+_GPU_CHILD_KILOBYTES = 2_500_000
+"""A gpu child that has grown beyond this is replaced after its unit; it costs loading the models again."""
+
+
+def slots(queue: str, settings: Settings) -> int:
+    """Units that a worker of this queue runs at the same time."""
+    return {
+        HOME_QUEUE: settings.home_concurrency,
+        CPU_QUEUE: settings.cpu_concurrency,
+        GPU_QUEUE: 1,
+    }[queue]
+
+
+def serve(queue: str, settings: Settings) -> None:
+    """Run a worker for one queue until it is told to stop. Does not return normally.
+
+    SIGTERM lets the unit in hand end first.
+
+    Raises:
+        ServiceError: Redis does not let us in.
+    """
+    from celery.signals import worker_ready, worker_shutdown
+
+    name = f"{queue}@%h"
+    names = [_broker_queue(queue, settings)]
+    leaving = threading.Event()
+
+    @worker_ready.connect(weak=False)
+    def announce(sender: Any = None, **_: Any) -> None:
+        presence = Presence(
+            worker=str(sender.hostname), queues=(queue,), slots=slots(queue, settings), pid=os.getpid()
+        )
+        threading.Thread(target=_announce, args=(presence, leaving), daemon=True, name="presence").start()
+
+    @worker_shutdown.connect(weak=False)
+    def leave(**_: Any) -> None:
+        leaving.set()
+
+    options = ["--max-memory-per-child", str(_GPU_CHILD_KILOBYTES)] if queue == GPU_QUEUE else []
+    get_app().worker_main(
+        [
+            "worker",
+            "--hostname",
+            name,
+            "--queues",
+            ",".join(names),
+            "--concurrency",
+            str(slots(queue, settings)),
+            "--pool",
+            "prefork",
+            "--loglevel",
+            "INFO",
+            # Peers are found by presence in Redis; these cost start-up time and traffic.
+            "--without-gossip",
+            "--without-mingle",
+            *options,
+        ]
+    )
+
+
+def _broker_queue(queue: str, settings: Settings) -> str:
+    if queue != HOME_QUEUE:
+        return queue
+    with Ledger.open(settings) as ledger:
+        return home_queue(ledger.home)
+
+
+def _announce(presence: Presence, leaving: threading.Event) -> None:
+    from redis.exceptions import RedisError
+
+    from tasks.celery_tasks import exchange
+
+    while True:
+        try:
+            exchange().announce_presence(presence, _PRESENCE_SECONDS)
+        except RedisError as error:
+            log.warning("Redis does not hear of this worker: %s", error)
+        if leaving.wait(_PRESENCE_SECONDS / 3):
+            break
+    try:
+        exchange().end_presence(presence.worker)
+    except RedisError as error:
+        log.info("Redis did not hear that this worker leaves: %s", error)
