@@ -1,7 +1,7 @@
 """Starting and stopping the services as a whole."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.services import folders
@@ -15,7 +15,7 @@ from app.services.processes import (
 from app.services.programs import REDIS, Program, default_programs, write_config
 from app.services.redis_client import ask_redis
 from app.services.redis_server import prepare_redis
-from app.services.supervisord import ProgramState, Supervisor, launch
+from app.services.supervisord import ProgramState, Supervisor, launch, restarts
 from tasks.errors import ServiceError
 from tasks.settings import Settings
 
@@ -23,6 +23,8 @@ STOP_SECONDS = 30.0
 """For an orderly end: the workers' ten seconds, then ten for Redis, and room."""
 ORPHAN_SECONDS = 10.0
 """From SIGTERM to SIGKILL for what no supervisor looks after."""
+HOPELESS_RESTARTS = 2
+"""`up` gives up on a program that has ended just after its start once more often than this."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,12 @@ def _start_missing(supervisor: Supervisor) -> bool:
 def _wait_for_programs(settings: Settings, supervisor: Supervisor, deadline: float) -> None:
     while waiting := [one for one in supervisor.programs() if one.state != "RUNNING"]:
         for program in waiting:
-            if program.state == "FATAL":
+            given_up = program.state == "FATAL"
+            keeps_ending = (
+                program.state == "BACKOFF" and restarts(settings, program.name) >= HOPELESS_RESTARTS
+            )
+            if given_up or keeps_ending or time.monotonic() > deadline:
                 raise _did_not_start(settings, program)
-        if time.monotonic() > deadline:
-            raise _did_not_start(settings, waiting[0])
         time.sleep(POLL_SECONDS)
 
 
@@ -138,16 +142,11 @@ def _stop(settings: Settings) -> DownResult:
     processes = service_processes(settings)
     was_running = bool(processes)
     if supervisors(processes):
-        _quietly(Supervisor(settings).shutdown)
-        wait_until_gone(settings, STOP_SECONDS)
+        try:
+            Supervisor(settings).shutdown()
+            wait_until_gone(settings, STOP_SECONDS)
+        except ServiceError:  # it hangs; end_processes() deals with that
+            pass
     killed = end_processes(settings, ORPHAN_SECONDS)
     folders.remove_runtime_dir(settings)
     return DownResult(was_running=was_running, killed=killed)
-
-
-def _quietly(order: Callable[[], None]) -> None:
-    """Give an order to a supervisor that may hang; what does not obey is killed afterwards."""
-    try:
-        order()
-    except ServiceError:
-        return

@@ -1,0 +1,64 @@
+"""`./run.sh test`: style, types, import rules, then the tests."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(sys.prefix) / "cache"
+"""In the virtual environment, because the checkout may be read-only."""
+
+CHECKS = {
+    "ruff check": ("-m", "ruff", "check", "--cache-dir", str(CACHE / "ruff"), "."),
+    "ruff format": ("-m", "ruff", "format", "--check", "--cache-dir", str(CACHE / "ruff"), "."),
+    "mypy --strict": ("-m", "mypy", "--cache-dir", str(CACHE / "mypy")),
+    "import rules": (
+        "-c",
+        "from importlinter.cli import lint_imports_command; lint_imports_command()",
+        "--no-logo",
+        "--cache-dir",
+        str(CACHE / "import-linter"),
+    ),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run every check, then pytest with these arguments, whose closing line is the last that is printed.
+
+    Returns:
+        The exit status of the first that failed, else 0.
+    """
+    statuses = [_check(name, command) for name, command in CHECKS.items()]
+    statuses.append(_pytest(arguments))
+    return next((status for status in statuses if status), 0)
+
+
+def _check(name: str, command: tuple[str, ...]) -> int:
+    started = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    verdict = "ok" if ended.returncode == 0 else "FAILED"
+    print(f"{name:<14} {verdict} ({time.monotonic() - started:.1f} s)", flush=True)
+    if ended.returncode:
+        print(ended.stdout.rstrip(), flush=True)
+    return ended.returncode
+
+
+def _pytest(arguments: list[str]) -> int:
+    """Run in the checkout, from which paths among the arguments count, without the user's own settings."""
+    command = [sys.executable, "-m", "pytest", "-o", f"cache_dir={CACHE / 'pytest'}", *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SHOEBOX_")}
+    environment["HYPOTHESIS_STORAGE_DIRECTORY"] = str(CACHE / "hypothesis")
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

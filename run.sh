@@ -1,0 +1,194 @@
+#!/usr/bin/env bash
+# Shoebox's only command. The first start installs what it needs into .venv, every start hands over to it.
+#
+#   ./run.sh            the user interface          ./run.sh doctor    what is here, what is missing
+#   ./run.sh worker     serve queues, headless      ./run.sh test      all checks and tests
+#
+# Needs Python 3.11 or later with pip and venv. SHOEBOX_PYTHON names the interpreter, SHOEBOX_VENV another place
+# for .venv. Nothing else in this folder is written. Keep it fit for bash 3.2, which is what macOS has.
+set -o pipefail
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() { # message, remedy
+    say "Shoebox cannot start: $1"
+    [ -z "$2" ] || say "$2"
+    exit 1
+}
+
+checkout_folder() { # where this script really is, through any links
+    local self="$1" target
+    while [ -L "$self" ]; do
+        target="$(readlink "$self")"
+        case "$target" in
+        /*) self="$target" ;;
+        *) self="$(dirname "$self")/$target" ;;
+        esac
+    done
+    (cd -P "$(dirname "$self")" && pwd)
+}
+
+# --- Is everything installed? ---------------------------------------------------------------------------------
+
+python_of_venv() { # such as "Python 3.11"; empty if it does not run
+    local version
+    version="$("$venv/bin/python" -V 2>/dev/null)" && printf '%s' "${version%.*}"
+}
+
+key_of() { # changes with the lock and with the Python that the packages were built for
+    printf '%s %s' "$(cksum <"$1")" "$2"
+}
+
+is_ready() {
+    local installed python
+    [ -f "$stamp" ] && python="$(python_of_venv)" && installed="$(cat "$stamp")" || return 1
+    case "$installed" in *"[$(key_of "$lock" "$python")]"*) return 0 ;; esac
+    return 1
+}
+
+# --- Installing -----------------------------------------------------------------------------------------------
+
+find_python() {
+    local candidate
+    for candidate in ${SHOEBOX_PYTHON:+"$SHOEBOX_PYTHON"} python3.11 python3.12 python3.13 python3.14 python3 python; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+            python="$candidate"
+            return
+        fi
+        [ "$candidate" != "$SHOEBOX_PYTHON" ] ||
+            fail "SHOEBOX_PYTHON is '$SHOEBOX_PYTHON', which is no Python 3.11 or later." "Correct it or leave it out."
+    done
+    fail "there is no Python 3.11 or later here." \
+        "Install it (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python@3.12), or name it with SHOEBOX_PYTHON."
+}
+
+take_lock() { # the kernel keeps it for descriptor 9, however this script ends
+    exec 9>>"$venv/shoebox.lock" || fail "$venv cannot be written." "Make it yours, or set SHOEBOX_VENV to another folder."
+    "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null && return
+    say "Another run.sh is installing into $venv; waiting for it ..."
+    "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
+}
+
+empty_venv() { # it may be a mount point, so the folder itself stays
+    find "$venv" -mindepth 1 -maxdepth 1 ! -name shoebox.lock -exec rm -rf {} +
+}
+
+fits_stamp() { # the interpreter still is the one that the packages were built for
+    local python
+    python="$(python_of_venv)" && grep -qF " $python]" "$stamp"
+}
+
+make_venv() { # a new one, unless a whole one is there already
+    if [ -f "$unfinished" ] || { [ -f "$stamp" ] && ! fits_stamp; }; then
+        say "Clearing away an unfinished or outdated installation ..."
+        empty_venv
+    fi
+    : >"$unfinished" || fail "$venv cannot be written." "Free space on the disk, or set SHOEBOX_VENV to another folder."
+    rm -f "$stamp"
+    [ -f "$venv/pyvenv.cfg" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return
+    "$python" -c 'import venv, ensurepip' >/dev/null 2>&1 ||
+        fail "$("$python" -V) comes without venv or ensurepip." "Debian, Ubuntu: apt install python3-venv. Elsewhere: install a complete Python, or name one with SHOEBOX_PYTHON."
+    fresh=yes
+    say "Making $venv with $("$python" -V) ..."
+    "$python" -m venv "$venv" >"$log" 2>&1 || explain_failure
+}
+
+show_progress() { # pip's lines in, one changing line out
+    local line count=0
+    while IFS= read -r line; do
+        printf '%s\n' "$line" >>"$log"
+        case "$line" in
+        Collecting\ *)
+            count=$((count + 1))
+            line="${line#Collecting }"
+            [ ! -t 2 ] || printf '\r\033[K  %s of %s  %s' "$count" "$total" "${line%%[ =]*}" >&2
+            ;;
+        Installing\ collected\ packages*)
+            [ ! -t 2 ] || printf '\r\033[K' >&2
+            say "  All here; unpacking ..."
+            ;;
+        esac
+    done
+}
+
+explain_failure() {
+    [ ! -t 2 ] || printf '\r\033[K' >&2
+    say "--- the last lines of $log"
+    tail -n 8 "$log" >&2
+    say "---"
+    if grep -qiE 'no space left|disk quota' "$log"; then
+        fail "the disk is full." "Shoebox needs about 2 GB while it installs. Free some, or set SHOEBOX_VENV (and TMPDIR) to another disk."
+    elif grep -qiE 'name resolution|getaddrinfo|connection (refused|reset|aborted)|unreachable|timed? ?out|ProxyError|SSLError' "$log"; then
+        fail "packages cannot be fetched." "Check the network (or pip's proxy and index settings) and start ./run.sh again; what was fetched is kept."
+    elif grep -q 'DO NOT MATCH THE HASHES' "$log"; then
+        fail "a package is not the one in $lock." "Do not use that package index; start again with the usual one."
+    elif grep -qE 'No matching distribution|not a supported wheel|requires a different Python' "$log"; then
+        fail "a package has no build for $("$python" -V) on this machine ($(uname -sm))." "Name another Python with SHOEBOX_PYTHON, such as python3.12; 64-bit Linux and macOS are served."
+    fi
+    fail "the installation failed." "The whole story is in $log. Starting ./run.sh again begins anew."
+}
+
+install() {
+    local total fresh=''
+    find_python
+    case "$venv" in *:*) fail "the path $venv contains a colon." "Move Shoebox to a folder without one, or set SHOEBOX_VENV." ;; esac
+    if [ -d "$venv" ] && [ ! -f "$venv/pyvenv.cfg" ] && [ ! -f "$unfinished" ] &&
+        [ -n "$(find "$venv" -mindepth 1 -maxdepth 1 ! -name shoebox.lock | head -n 1)" ]; then
+        fail "$venv is a folder of something else." "Remove it, or set SHOEBOX_VENV to a new folder."
+    fi
+    mkdir -p "$venv" 2>/dev/null || fail "$venv cannot be made." "Make $(dirname "$venv") writable, or set SHOEBOX_VENV to a folder of yours."
+    take_lock
+    if ! is_ready; then # nobody else did it meanwhile
+        make_venv
+        total="$(grep -cE '^[A-Za-z0-9][^ ]*==' "$lock")"
+        if [ -n "$fresh" ]; then
+            say "Installing $total packages, about 0.9 GB; this happens once and takes some minutes ..."
+        else
+            say "Bringing the $total packages in $venv up to date ..."
+        fi
+        : >"$log"
+        PIP_USER=0 "$venv/bin/python" -m pip --disable-pip-version-check --no-input install --progress-bar off \
+            --no-deps --require-hashes -r "$lock" 2>&1 | show_progress || explain_failure
+        write_stamp
+        say "Installed."
+    fi
+    exec 9>&-
+}
+
+write_stamp() { # last of all, and at once: it says that everything before it was done
+    local python
+    python="$(python_of_venv)"
+    printf '[%s]\n' "$(key_of "$lock" "$python")" >"$stamp.new"
+    # The test lock holds everything of the base lock.
+    [ "$lock" = "$base_lock" ] || printf '[%s]\n' "$(key_of "$base_lock" "$python")" >>"$stamp.new"
+    mv -f "$stamp.new" "$stamp" && rm -f "$unfinished"
+}
+
+# --- Start ----------------------------------------------------------------------------------------------------
+
+here="$(checkout_folder "${BASH_SOURCE[0]}")"
+venv="${SHOEBOX_VENV:-$here/.venv}"
+case "$venv" in /*) ;; *) venv="$PWD/$venv" ;; esac
+stamp="$venv/shoebox.ready"
+unfinished="$venv/shoebox.unfinished"
+log="$venv/shoebox-install.log"
+base_lock="$here/.requirements/base.lock"
+lock="$base_lock"
+[ "$1" != test ] || lock="$here/.requirements/test.lock"
+[ -r "$lock" ] || fail "$lock is missing." "Get the whole of Shoebox again: git checkout -- .requirements"
+
+unset PYTHONHOME PYTHONPATH
+export PYTHONSAFEPATH=1                    # nothing in the current folder is taken for ours
+export PYTHONPYCACHEPREFIX="$venv/pycache" # compiled code stays out of the checkout
+
+if ! is_ready; then
+    trap 'say ""; say "Stopped. ./run.sh begins the installation anew next time."; exit 130' INT TERM
+    install
+    trap - INT TERM
+fi
+export PYTHONPATH="$here" # the program is found from any folder
+if [ "$1" = test ]; then
+    shift
+    exec "$venv/bin/python" -m app.testing "$@"
+fi
+exec "$venv/bin/python" -m app "$@"
