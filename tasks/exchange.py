@@ -188,5 +188,5 @@ class Exchange:
 
     def _now(self) -> float:
         """Redis' own clock, the only one that all machines share."""
-        seconds, microseconds = cast("tuple[int, int]", self.redis.time())
+        seconds, microseconds = self.redis.time()
         return seconds + microseconds / 1e6

@@ -21,7 +21,7 @@ URGENT_PRIORITY = 3
 NORMAL_PRIORITY = 6
 PRIORITY_STEPS = (0, 3, 6, 9)
 PRIORITY_SEPARATOR = "\x06\x16"
-"""Between a queue's name and a priority in the names of Redis lists (kombu/transport/redis.py, Channel.sep)."""
+"""Between queue and priority in the names of Redis lists (kombu/transport/redis.py, Channel.sep)."""
 
 RECORD_TASK = "shoebox.record"
 TICK_TASK = "shoebox.tick"
@@ -52,10 +52,9 @@ def get_app() -> "Celery":
     """
     from celery import Celery
 
-    settings = get_settings()
     app = Celery("shoebox", include=["tasks.celery_tasks"])
     app.conf.update(
-        broker_url=celery_broker_url(redis_url(settings)),
+        broker_url=celery_broker_url(redis_url(get_settings())),
         result_backend=None,
         task_ignore_result=True,
         task_serializer="json",
@@ -78,14 +77,6 @@ def get_app() -> "Celery":
             "visibility_timeout": 6 * 3600,
             "health_check_interval": 10,
             "socket_keepalive": True,
-        },
-        beat_schedule={
-            "tick": {
-                "task": TICK_TASK,
-                "schedule": settings.tick_seconds,
-                # A tick that waited for long is worthless: the next one does the same.
-                "options": {"expires": 5 * settings.tick_seconds, "priority": FIRST_PRIORITY},
-            }
         },
         timezone="UTC",
     )

@@ -8,7 +8,7 @@ from typing import Any
 from tasks.ledger import Ledger
 from tasks.orders import Presence
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
-from tasks.queues import get_app, home_queue
+from tasks.queues import FIRST_PRIORITY, TICK_TASK, get_app, home_queue
 from tasks.settings import Settings
 
 log = logging.getLogger("shoebox.worker")
@@ -72,6 +72,25 @@ def serve(queue: str, settings: Settings) -> None:
             *options,
         ]
     )
+
+
+def run_beat(settings: Settings) -> None:
+    """Send a tick to home every few seconds until told to stop. Does not return normally."""
+    app = get_app()
+    app.conf.beat_schedule = {
+        "tick": {
+            "task": TICK_TASK,
+            "schedule": settings.tick_seconds,
+            "options": {
+                "queue": _broker_queue(HOME_QUEUE, settings),
+                "priority": FIRST_PRIORITY,
+                # A tick that waited for long is worthless: the next one does the same.
+                "expires": 5 * settings.tick_seconds,
+            },
+        }
+    }
+    # The schedule needs no memory, so it is not kept in a file that a kill could damage.
+    app.Beat(scheduler_cls="celery.beat:Scheduler", loglevel="INFO").run()
 
 
 def _broker_queue(queue: str, settings: Settings) -> str:

@@ -1,0 +1,70 @@
+"""The command line: what commands there are, and how errors become words and exit codes."""
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from app.commands import documents, machine, services
+from app.plain_text import visible_lines
+from tasks.errors import ExitCode, ShoeboxError
+
+_EPILOG = """\b
+Exit codes:
+  0  all went well              5  a setting or a recipe is wrong
+  1  something unexpected       6  Redis, a worker or the supervisor is not there
+  2  wrong command line         7  --wait ended with documents that could not be read
+  3  no such file or document   130  interrupted
+  4  a file cannot be taken
+"""
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="shoebox", message="shoebox %(version)s")
+@click.pass_context
+def shoebox(context: click.Context) -> None:
+    """Drop your papers in, get a table you can trust. Nothing leaves your machines.
+
+    Without a command: start what is needed and show the documents being read.
+    """
+    if context.invoked_subcommand is None:
+        if sys.stdout.isatty():
+            context.invoke(documents.follow)
+        else:
+            click.echo(context.get_help())
+
+
+for _command in (*documents.COMMANDS, *services.COMMANDS, *machine.COMMANDS):
+    shoebox.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run a command. Errors made for people become one message and their exit code."""
+    try:
+        shoebox(standalone_mode=False, prog_name="./run.sh")
+    except ShoeboxError as error:
+        _fail(error.message, error.remedy, error.exit_code)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, less) has gone. Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.OK)
+    sys.exit(ExitCode.OK)
+
+
+def _fail(message: str, remedy: str, code: ExitCode) -> NoReturn:
+    click.echo(f"shoebox: {visible_lines(message)}", err=True)
+    if remedy:
+        click.echo(f"         {visible_lines(remedy)}", err=True)
+    sys.exit(code)

@@ -1,0 +1,181 @@
+"""Commands about services: up down status worker, and what the supervisor runs."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from app.commands.documents import json_option
+from app.plain_text import visible
+from tasks.errors import ExitCode, ServiceError
+from tasks.settings import Settings, get_settings
+
+_QUEUES = ("home", "cpu", "gpu")
+
+
+@click.command()
+def up() -> None:
+    """Start Redis and the local workers in the background, if they are not running."""
+    from app import services
+
+    result = services.up(get_settings())
+    word = "Already up" if result.already_up else "Up"
+    click.echo(f"{word}: {', '.join(result.programs)} (Redis {result.redis_version}).")
+
+
+@click.command()
+def down() -> None:
+    """Stop Redis and the local workers. Units in hand end or are taken up again by the next `up`."""
+    from app import services
+
+    result = services.down(get_settings())
+    if not result.was_running:
+        click.echo("Nothing was running.")
+        return
+    killed = f" {result.killed} had to be killed." if result.killed else ""
+    click.echo(f"Down: nothing is left running.{killed}")
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show services, workers, queues and how many documents are in each state."""
+    from app import services
+
+    settings = get_settings()
+    found = services.status(settings)
+    facts: dict[str, Any] = {
+        **json.loads(json.dumps(asdict(found), default=str)),
+        "workers": _workers(settings) if found.redis.up else [],
+        "documents": _counts(settings),
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+    else:
+        _print_status(facts)
+    if facts["problems"]:
+        sys.exit(ExitCode.SERVICE)
+
+
+def _counts(settings: Settings) -> dict[str, int]:
+    from tasks.ledger import Ledger
+
+    if not settings.ledger_path.exists():
+        return {}
+    with Ledger.open(settings) as ledger:
+        return {state.value: number for state, number in ledger.state_counts().items()}
+
+
+def _workers(settings: Settings) -> list[dict[str, Any]]:
+    from redis.exceptions import RedisError
+
+    from tasks.broker_url import redis_url
+    from tasks.exchange import Exchange, connect
+
+    try:
+        exchange = Exchange(connect(redis_url(settings)))
+        return [presence.model_dump(mode="json") for presence in exchange.presence()]
+    except RedisError:
+        return []
+
+
+def _print_status(facts: dict[str, Any]) -> None:
+    from app.tables import print_table
+
+    redis = facts["redis"]
+    if not facts["running"]:
+        click.echo("The local services are not running. Start them with: ./run.sh up")
+    print_table(
+        ("program", "state", "pid", "up", "restarts"),
+        [
+            (
+                program["name"],
+                program["state"].lower(),
+                str(program["pid"]),
+                f"{program['uptime_seconds']} s",
+                str(program["restarts"]),
+            )
+            for program in facts["programs"]
+        ],
+    )
+    if redis["up"]:
+        memory = redis["memory_bytes"] / 1e6
+        click.echo(f"Redis {redis['version']} at {redis['place']}, {memory:.1f} MB")
+    for worker in facts["workers"]:
+        queues = ", ".join(worker["queues"])
+        click.echo(f"worker {visible(worker['worker'])} serves {queues} with {worker['slots']} at a time")
+    counts = ", ".join(f"{number} {state}" for state, number in sorted(facts["documents"].items()))
+    click.echo(f"Documents: {counts or 'none yet'}")
+    for problem in facts["problems"]:
+        click.echo(f"Problem: {visible(problem)}", err=True)
+
+
+@click.command()
+@click.option("--queues", default="cpu,gpu", show_default=True, help="Which queues to serve, with commas.")
+@click.option("--redis", "redis_url", default=None, help="Address of home's Redis (or SHOEBOX_REDIS_URL).")
+@click.option("--name", default=None, hidden=True, help="Name of the program in the supervisor.")
+def worker(queues: str, redis_url: str | None, name: str | None) -> None:  # noqa: ARG001 - read in process lists
+    """Serve queues headless, on this or another machine, until stopped by Ctrl-C or SIGTERM.
+
+    The unit in hand is finished first.
+    """
+    from tasks.lifeline import die_with_parent
+
+    die_with_parent()
+    wanted = tuple(dict.fromkeys(part.strip() for part in queues.split(",") if part.strip()))
+    if not wanted or set(wanted) - set(_QUEUES):
+        raise click.UsageError(f"--queues takes some of: {', '.join(_QUEUES)}.")
+    if redis_url is not None:
+        os.environ["SHOEBOX_REDIS_URL"] = redis_url
+    settings = get_settings()
+    _check_redis(settings)
+    if len(wanted) > 1:
+        from app.headless import serve_all
+
+        sys.exit(serve_all(wanted))
+    from tasks.worker import serve
+
+    serve(wanted[0], settings)
+
+
+def _check_redis(settings: Settings) -> None:
+    """Refuse to start without a Redis, with words; later interruptions are waited out.
+
+    Raises:
+        ServiceError: there is no address, or nothing answers there.
+    """
+    from redis.exceptions import RedisError
+
+    from tasks.broker_url import redis_url
+    from tasks.exchange import connect
+
+    try:
+        connect(redis_url(settings)).ping()
+    except RedisError as error:
+        raise ServiceError(
+            f"Redis does not answer: {error}.", "Check the address and password, and that home is up."
+        ) from error
+
+
+@click.command("_beat", hidden=True)
+def beat() -> None:
+    """Send the ticks that make home look after lost units."""
+    from tasks.lifeline import die_with_parent
+    from tasks.worker import run_beat
+
+    die_with_parent()
+    run_beat(get_settings())
+
+
+@click.command("_serve-redis", hidden=True)
+def serve_redis() -> None:
+    """Become the embedded Redis."""
+    from app import services
+
+    services.serve_redis(get_settings())
+
+
+COMMANDS = (up, down, status, worker, beat, serve_redis)

@@ -1,0 +1,88 @@
+"""Documents as rows, for every way of showing them: one set of names and one order."""
+
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.documents import Field, Page
+from tasks.ledger import DocumentRow, Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One document as a row of the table."""
+
+    id: str
+    state: str
+    stage: str
+    name: str
+    category: str
+    confidence: float | None
+    party: str
+    date: str
+    amount: str
+    currency: str
+    title: str
+    summary: str
+    pages: int
+    message: str
+    remedy: str
+    engine: str
+    provisional: bool
+    urgent: bool
+    recipe: str
+    mime: str
+    path: str
+    sha256: str
+    added_at: str
+
+
+def make_row(document: DocumentRow) -> Row:
+    """The row of a document."""
+    return Row(
+        id=document.id,
+        state=document.state.value,
+        stage=document.stage.value,
+        name=document.name,
+        category=document.category,
+        confidence=None if document.confidence is None else round(document.confidence, 3),
+        party=document.party,
+        date=document.date,
+        amount=document.amount,
+        currency=document.currency,
+        title=document.title,
+        summary=document.summary,
+        pages=document.page_count,
+        message=document.message,
+        remedy=document.remedy,
+        engine=document.engine,
+        provisional=document.provisional,
+        urgent=document.urgent,
+        recipe=document.recipe,
+        mime=document.mime,
+        path=os.fsencode(os.fsdecode(document.path)).decode("utf-8", "backslashreplace"),
+        sha256=document.sha256,
+        added_at=datetime.fromtimestamp(document.added_at, UTC).isoformat(timespec="seconds"),
+    )
+
+
+def field_dict(field: Field) -> dict[str, Any]:
+    """A field with its quote, as JSON values."""
+    return field.model_dump(mode="json")
+
+
+def page_dict(page: Page, *, with_text: bool) -> dict[str, Any]:
+    """A page as JSON values."""
+    left_out = {"lines", "needs_ocr"} if with_text else {"lines", "needs_ocr", "text"}
+    return page.model_dump(mode="json", exclude=left_out)
+
+
+def full_record(ledger: Ledger, document: DocumentRow) -> dict[str, Any]:
+    """Everything that is known about a document, as JSON values."""
+    return {
+        **asdict(make_row(document)),
+        "evidence": list(document.evidence),
+        "fields": [field_dict(field) for field in ledger.fields(document.id)],
+        "page_texts": [page_dict(page, with_text=True) for page in ledger.pages(document.id)],
+    }

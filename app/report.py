@@ -1,0 +1,64 @@
+"""One document in full, as lines of plain text."""
+
+from collections.abc import Iterator
+
+from app.listing import make_row
+from app.plain_text import visible, visible_lines
+from tasks.documents import Field, FieldStatus, Page, TextSource
+from tasks.ledger import DocumentRow, Ledger
+
+
+def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterator[str]:
+    """What is known about a document; with its text if asked for."""
+    yield from _heading(document)
+    fields = ledger.fields(document.id)
+    if fields:
+        yield ""
+        width = max(len(field.name) for field in fields)
+        yield from (_field_line(field, width) for field in fields)
+    if document.summary:
+        yield ""
+        yield visible_lines(document.summary)
+    pages = ledger.pages(document.id)
+    if pages:
+        yield ""
+        yield from _page_lines(pages, with_text=with_text)
+
+
+def _heading(document: DocumentRow) -> Iterator[str]:
+    row = make_row(document)
+    yield f"{row.id}  {visible(row.name)}"
+    state = row.state if row.state != "running" else f"running ({row.stage})"
+    facts = {"state": state, "title": row.title, "file": row.path, "kind": row.mime}
+    if row.category:
+        by = f"by the {row.engine} engine" + (", provisional" if row.provisional else "")
+        facts["category"] = f"{row.category} ({row.confidence or 0:.0%}, {by})"
+        facts["because"] = "; ".join(document.evidence)
+    facts |= {"message": row.message, "remedy": row.remedy}
+    for name, value in facts.items():
+        if value:
+            yield f"  {name:9} {visible(value)}"
+
+
+def _field_line(field: Field, width: int) -> str:
+    if field.status is FieldStatus.MISSING:
+        return f"  {field.name:{width}}  -  not found"
+    where = f"page {field.page}: " if field.page else ""
+    quote = visible(" ".join(field.quote.split()))
+    return f"  {field.name:{width}}  {visible(field.value)}  ({field.status.value}, {where}“{quote}”)"
+
+
+def _page_lines(pages: list[Page], *, with_text: bool) -> Iterator[str]:
+    for page in pages:
+        if not with_text and len(pages) > 12 and 8 < page.number <= len(pages) - 2 and not page.error:
+            if page.number == 9:
+                yield f"  ... {len(pages) - 10} more pages (--text shows all)"
+            continue
+        source = page.source.value if page.source is not TextSource.NONE else "no text"
+        turned = f", turned by {page.rotation}°" if page.rotation else ""
+        error = f", {visible(page.error)}" if page.error else ""
+        size = f"score {page.score:.2f}, {len(page.text)} characters"
+        yield f"  page {page.number}: {source}, {size}{turned}{error}"
+        if with_text:
+            yield visible_lines(page.text)
+            yield ""
