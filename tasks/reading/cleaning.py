@@ -1,0 +1,67 @@
+"""Text and names from files are untrusted: what has to happen to them before anything else sees them."""
+
+import re
+import unicodedata
+
+from tasks.documents import Page, TextSource
+
+MAX_PAGE_CHARACTERS = 2_000_000
+"""About a thousand printed pages; more on one page is a data dump that nobody reads."""
+MAX_TITLE_CHARACTERS = 300
+
+# Controls except tab and newline, noncharacters, lone surrogates: SQLite and JSON stumble over some.
+_UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
+# A form feed separates pages (see DocumentText.text), so within a page it can only be a line end.
+_LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\u2028\u2029]")
+_TRAILING_SPACE = re.compile(r"[ \t\u00a0]+$", re.MULTILINE)
+_LIGATURES = str.maketrans(
+    {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\ufb06": "st"}
+)
+# PDFium marks a hyphen at a line's end with one of these in place of the hyphen itself.
+_LINE_END_HYPHEN = re.compile("[\x02\ufffe](?=\\s|$)")
+# As in every listing that shows names: control, bidirectional and invisible characters.
+_NOT_SHOWN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def clean_text(text: str) -> str:
+    """Newlines as `\\n`, composed characters, no ligatures, controls, noncharacters or trailing blanks."""
+    text = _LINE_END_HYPHEN.sub("-", _LINE_ENDS.sub("\n", text))
+    text = unicodedata.normalize("NFC", _UNWANTED.sub("", text).translate(_LIGATURES))
+    return _TRAILING_SPACE.sub("", text).strip("\n")
+
+
+def clean_title(title: object) -> str:
+    """One line of at most 300 characters, without controls; empty for anything but a string."""
+    if not isinstance(title, str):
+        return ""
+    return " ".join(_NOT_SHOWN.sub(" ", title).split())[:MAX_TITLE_CHARACTERS]
+
+
+def shown(name: str) -> str:
+    """A file name as it may stand in a message: quoted, harmless, not endless; `The file` without a name."""
+    if not name:
+        return "The file"
+    safe = _NOT_SHOWN.sub("\ufffd", name)
+    return f"“{safe if len(safe) <= 120 else safe[:80] + '…' + safe[-30:]}”"
+
+
+def text_page(number: int, text: str, score: float = 1.0) -> Page:
+    """A page of clean text. A page without text has score 0 and source `none`.
+
+    `score` is 1 for files that store characters, not glyphs: there the text is what the file says.
+    """
+    error = ""
+    if len(text) > MAX_PAGE_CHARACTERS:
+        text = text[:MAX_PAGE_CHARACTERS]
+        error = f"Only the first {MAX_PAGE_CHARACTERS:,} characters of this page were read; it has more."
+    cleaned = clean_text(text)
+    if not cleaned.strip():
+        return Page(number=number, text="", source=TextSource.NONE, score=0.0, error=error)
+    return Page(number=number, text=cleaned, source=TextSource.LAYER, score=score, error=error)
+
+
+def unreadable_page(number: int, error: str) -> Page:
+    """A page of which nothing can be read, and why."""
+    return Page(number=number, text="", source=TextSource.NONE, score=0.0, error=error)

@@ -1,0 +1,148 @@
+"""Reading one file of any kind, mails with their attachments included."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tasks.documents import Extraction, Page
+from tasks.errors import FileError, NotFoundError
+from tasks.reading.cleaning import shown, text_page, unreadable_page
+from tasks.reading.images import extract_image, image_size
+from tasks.reading.kinds import IMAGES, PLAIN_TEXTS, Kind, kind_of
+from tasks.reading.mail import Attachment, read_mail
+from tasks.reading.office import extract_office, extract_plain
+from tasks.reading.pdf import extract_pdf
+from tasks.settings import Settings
+
+MAILS = frozenset({Kind.EML, Kind.MSG})
+MAX_MAIL_DEPTH = 3
+"""A forwarded mail in a forwarded mail in a mail; deeper ones are listed, not read."""
+MIN_ATTACHED_SIDE = 400
+"""Attached images with a shorter side in pixels are logos and icons, not papers."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page really is: in the file itself or in an attachment that was unpacked from it."""
+
+    path: Path
+    name: str
+    mime: str
+    number: int
+
+
+def extract(path: Path, name: str, settings: Settings) -> Extraction:
+    """Read the file at `path`, whose original name is `name`, as pages.
+
+    A page with `needs_ocr` has no text worth using and can be drawn by `render`. A page with `error` could
+    not be read, or not to its end; the others could. An attachment's pages follow the mail's own.
+
+    Raises:
+        FileError: nothing of the file can be read: empty, too large, protected, damaged, of an unknown
+            kind, with too many pages or pixels. Names the file and the remedy.
+        NotFoundError: there is no such file.
+    """
+    return _extract(path, name, settings, depth=1)
+
+
+@contextmanager
+def locate(path: Path, mime: str, number: int, settings: Settings) -> Iterator[Place]:
+    """Find page `number` of a file; valid within the block, because an attachment lies in a temporary folder.
+
+    Raises:
+        FileError: the file cannot be read or has no such page.
+    """
+    # A spool copy has no name that would tell the user anything.
+    with _located(Place(path, "", mime, number), settings, depth=1) as place:
+        yield place
+
+
+@contextmanager
+def _located(place: Place, settings: Settings, depth: int) -> Iterator[Place]:
+    if place.mime not in MAILS:
+        yield place
+        return
+    before = 1
+    for attachment in read_mail(place.path, place.name, Kind(place.mime)).attachments:
+        with _unpacked(attachment) as unpacked:
+            extraction = _attached(attachment, unpacked, settings, depth + 1)
+            if before < place.number <= before + len(extraction.pages):
+                inner = Place(unpacked, attachment.name, extraction.mime, place.number - before)
+                with _located(inner, settings, depth + 1) as found:
+                    yield found
+                return
+        before += len(extraction.pages)
+    raise FileError(f"{shown(place.name)} has no page {place.number} that could be drawn.")
+
+
+def _extract(path: Path, name: str, settings: Settings, depth: int) -> Extraction:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{shown(name)} is gone.", "Add it again.") from error
+    if size > settings.max_file_bytes:
+        raise FileError(
+            f"{shown(name)} has {size:,} bytes; the limit is {settings.max_file_bytes:,}.",
+            "Split it, or raise the setting max_file_bytes.",
+        )
+    kind = kind_of(path, name)
+    if kind == Kind.PDF:
+        return extract_pdf(path, name, settings)
+    if kind in IMAGES:
+        return extract_image(path, name, kind, settings)
+    if kind in MAILS:
+        return _extract_mail(path, name, kind, settings, depth)
+    if kind in PLAIN_TEXTS:
+        return extract_plain(path, name, kind, settings)
+    return extract_office(path, name, kind, settings)
+
+
+def _extract_mail(path: Path, name: str, kind: Kind, settings: Settings, depth: int) -> Extraction:
+    mail = read_mail(path, name, kind)
+    pages: list[Page] = []
+    contents: list[str] = []
+    for attachment in mail.attachments:
+        with _unpacked(attachment) as unpacked:
+            extraction = _attached(attachment, unpacked, settings, depth + 1)
+        first = len(pages) + 2
+        pages += [page.model_copy(update={"number": first + i}) for i, page in enumerate(extraction.pages)]
+        if len(pages) >= settings.max_pages:
+            raise FileError(
+                f"{shown(name)} has more than {settings.max_pages:,} pages with its attachments.",
+                "Save the attachments and add them, or raise the setting max_pages.",
+            )
+        where = f"page {first}" if extraction.pages else "not read"
+        contents.append(f"Attachment: {attachment.name} ({where})")
+    text = "\n\n".join(filter(None, (mail.text.rstrip(), "\n".join(contents))))
+    return Extraction(mime=kind, pages=(text_page(1, text), *pages), title=mail.subject)
+
+
+def _attached(attachment: Attachment, path: Path, settings: Settings, depth: int) -> Extraction:
+    """What an attachment says; without pages if it is a logo, with an error page if it cannot be read.
+
+    Must not depend on anything but its arguments: `locate` counts the same pages again.
+    """
+    nothing = Extraction(mime="", pages=())
+    if attachment.data is None:
+        pages = (text_page(1, attachment.text),) if attachment.text.strip() else ()
+        return Extraction(mime=Kind.TEXT, pages=pages)
+    if depth > MAX_MAIL_DEPTH:
+        return nothing
+    try:
+        extraction = _extract(path, attachment.name, settings, depth)
+        kind = Kind(extraction.mime)
+        is_logo = kind in IMAGES and min(image_size(path, attachment.name, kind)) < MIN_ATTACHED_SIDE
+    except FileError as error:
+        return Extraction(mime="", pages=(unreadable_page(1, f"Attachment: {error}"),))
+    return nothing if is_logo else extraction
+
+
+@contextmanager
+def _unpacked(attachment: Attachment) -> Iterator[Path]:
+    """The attachment as a file that only this user can read, under a name of ours."""
+    with TemporaryDirectory(prefix="shoebox-") as folder:
+        path = Path(folder) / "attachment"
+        path.write_bytes(attachment.data or b"")
+        yield path
