@@ -220,7 +220,7 @@ def _recipe_error(error: ValidationError, listed: dict[str, Any], source: str, o
     line = line_of(source, path)
     where = f"{origin}, line {line}" if line else origin
     field = ".".join(path) or "the recipe"
-    reason = first["msg"].removeprefix("Value error, ")
+    reason = _REASONS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     return RecipeError(
         f"{where}: {field}: {reason}.", "Correct the recipe; docs/recipes.md says what it may hold."
     )
