@@ -220,7 +220,7 @@ class Ledger:
         if len(rows) == 1 and text:
             return _document(rows[0])
         what = "No document has" if not rows else "More than one document has"
-        raise NotFoundError(f"{what} the id or name {text!r}.", "`shoebox ls` shows the ids.")
+        raise NotFoundError(f"{what} the id or name {text!r}.", "`./run.sh ls` shows the ids.")
 
     def by_content(self, sha256: str) -> DocumentRow | None:
         """The document with this content."""

@@ -246,7 +246,7 @@ class Pipeline:
             if current.state in FINAL_STATES:
                 return False
             self.ledger.update_document(document.id, cancelled=True)
-            self._finish(current, State.CANCELLED, "Cancelled.", "`shoebox retry` takes it up again.")
+            self._finish(current, State.CANCELLED, "Cancelled.", "`./run.sh retry` takes it up again.")
         return True
 
     def retry(self, document: DocumentRow, *, urgent: bool | None = None) -> list[int]:

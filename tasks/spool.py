@@ -51,28 +51,34 @@ def take(settings: Settings, path: Path) -> Spooled:
         ) from error
     except OSError as error:
         raise FileError(f"{path} cannot be opened: {error.strerror}.", "Check its rights.") from error
-    with os.fdopen(descriptor, "rb") as source:
-        before = os.fstat(source.fileno())
+    try:
+        before = os.fstat(descriptor)
         _check(settings, path, before)
-        try:
-            settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=settings.spool_dir, prefix="taking-", delete=False) as copy:
-                temporary = Path(copy.name)
-                try:
-                    sha256 = _copy(source.fileno(), copy.fileno())
-                    after = os.fstat(source.fileno())
-                    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                        raise FileError(
-                            f"{path} is still being written.", "Add it again when it is complete."
-                        )
-                    target = spool_path(settings, sha256)
-                    target.parent.mkdir(mode=0o700, exist_ok=True)
-                    temporary.replace(target)
-                finally:
-                    temporary.unlink(missing_ok=True)
-        except OSError as error:
-            raise _spool_error(settings, path, error) from error
+        sha256 = _copy_to_spool(settings, descriptor)
+        after = os.fstat(descriptor)
+    except OSError as error:
+        raise _spool_error(settings, path, error) from error
+    finally:
+        os.close(descriptor)
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        discard(settings, sha256)
+        raise FileError(f"{path} is still being written.", "Add it again when it is complete.")
     return Spooled(sha256=sha256, stat=before)
+
+
+def _copy_to_spool(settings: Settings, source: int) -> str:
+    """Copy an open file into the spool; returns its hash. A copy that was broken off leaves nothing."""
+    settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=settings.spool_dir, prefix="taking-", delete=False) as copy:
+        temporary = Path(copy.name)
+        try:
+            sha256 = _copy(source, copy.fileno())
+            target = spool_path(settings, sha256)
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return sha256
 
 
 def _check(settings: Settings, path: Path, info: os.stat_result) -> None:

@@ -1,0 +1,98 @@
+"""Fixtures: private homes, a private Redis, and a whole running system."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from app.services import find_server
+from tasks.exchange import Exchange
+from tasks.ledger import Ledger
+from tasks.settings import Settings, get_settings
+from tests.system import System
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the developer's own settings, documents or Redis."""
+    for name in list(os.environ):
+        if name.startswith("SHOEBOX_") and name != "SHOEBOX_TEST_OLLAMA":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.setenv("SHOEBOX_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings with a data directory of this test's own."""
+    return Settings(data_dir=tmp_path / "data", recipe_dir=tmp_path / "recipes")
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    """An empty ledger."""
+    with Ledger.open(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
+    """A client of a real Redis of this test's own."""
+    socket = tmp_path / "r.sock"
+    binary = find_server(settings).binary
+    command = [binary, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", tmp_path]
+    server = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
+    client = Redis(unix_socket_path=str(socket), retry=_patient())
+    try:
+        client.ping()
+        yield client
+    finally:
+        client.close()
+        server.kill()
+        server.wait()
+
+
+def _patient() -> object:
+    """Retries until a server that has just been started answers."""
+    from redis.backoff import ConstantBackoff
+    from redis.exceptions import ConnectionError
+    from redis.retry import Retry
+
+    return Retry(ConstantBackoff(0.02), retries=500, supported_errors=(ConnectionError, FileNotFoundError))
+
+
+@pytest.fixture
+def exchange(redis: Redis) -> Exchange:
+    """The exchange over the test's Redis."""
+    return Exchange(redis)
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A running system, shared by the tests of a module."""
+    running = System(tmp_path_factory.mktemp("system"))
+    try:
+        running.run("up")
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def own_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
+    """Starts a system for one test alone, with settings of its own."""
+    started: list[System] = []
+
+    def start(**environment: str) -> System:
+        running = System(tmp_path / f"system{len(started)}", environment)
+        started.append(running)
+        running.run("up")
+        return running
+
+    yield start
+    for running in started:
+        running.stop()
