@@ -4,8 +4,8 @@
 #   ./run.sh            the user interface          ./run.sh doctor    what is here, what is missing
 #   ./run.sh worker     serve queues, headless      ./run.sh test      all checks and tests
 #
-# Needs Python 3.11 or later with pip and venv. SHOEBOX_PYTHON names the interpreter, SHOEBOX_VENV another place
-# for .venv. Nothing else in this folder is written. Keep it fit for bash 3.2, which is what macOS has.
+# Needs Python 3.11 or later with pip and venv. SHOEBOX_PYTHON names the interpreter, SHOEBOX_VENV another
+# place for .venv. Nothing else in this folder is written. Keep it fit for bash 3.2, which is what macOS has.
 set -o pipefail
 
 say() { printf '%s\n' "$*" >&2; }
@@ -28,7 +28,7 @@ checkout_folder() { # where this script really is, through any links
     (cd -P "$(dirname "$self")" && pwd)
 }
 
-# --- Is everything installed? ---------------------------------------------------------------------------------
+# --- Is everything installed?
 
 python_of_venv() { # such as "Python 3.11"; empty if it does not run
     local version
@@ -46,31 +46,33 @@ is_ready() {
     return 1
 }
 
-# --- Installing -----------------------------------------------------------------------------------------------
+# --- Installing
 
 find_python() {
     local candidate
-    for candidate in ${SHOEBOX_PYTHON:+"$SHOEBOX_PYTHON"} python3.11 python3.12 python3.13 python3.14 python3 python; do
+    for candidate in ${SHOEBOX_PYTHON:+"$SHOEBOX_PYTHON"} \
+        python3.11 python3.12 python3.13 python3.14 python3 python; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
             python="$candidate"
             return
         fi
         [ "$candidate" != "$SHOEBOX_PYTHON" ] ||
-            fail "SHOEBOX_PYTHON is '$SHOEBOX_PYTHON', which is no Python 3.11 or later." "Correct it or leave it out."
+            fail "SHOEBOX_PYTHON is '$SHOEBOX_PYTHON', which is no Python 3.11 or later." "Correct or unset it."
     done
     fail "there is no Python 3.11 or later here." \
-        "Install it (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python@3.12), or name it with SHOEBOX_PYTHON."
+        "Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python@3.12. Or set SHOEBOX_PYTHON."
 }
 
 take_lock() { # the kernel keeps it for descriptor 9, however this script ends
-    exec 9>>"$venv/shoebox.lock" || fail "$venv cannot be written." "Make it yours, or set SHOEBOX_VENV to another folder."
+    exec 9>>"$venv/shoebox.lock" ||
+        fail "$venv cannot be written." "Make it yours, or set SHOEBOX_VENV to another folder."
     "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null && return
     say "Another run.sh is installing into $venv; waiting for it ..."
     "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
 }
 
-empty_venv() { # it may be a mount point, so the folder itself stays
-    find "$venv" -mindepth 1 -maxdepth 1 ! -name shoebox.lock -exec rm -rf {} +
+empty_venv() { # it may be a mount point, so the folder itself stays; the mark keeps it known as ours
+    find "$venv" -mindepth 1 -maxdepth 1 ! -name shoebox.lock ! -name shoebox.unfinished -exec rm -rf {} +
 }
 
 fits_stamp() { # the interpreter still is the one that the packages were built for
@@ -79,15 +81,21 @@ fits_stamp() { # the interpreter still is the one that the packages were built f
 }
 
 make_venv() { # a new one, unless a whole one is there already
+    local old=''
     if [ -f "$unfinished" ] || { [ -f "$stamp" ] && ! fits_stamp; }; then
+        old=yes
+    fi
+    : >"$unfinished" ||
+        fail "$venv cannot be written." "Free space on the disk, or set SHOEBOX_VENV to another folder."
+    if [ -n "$old" ]; then
         say "Clearing away an unfinished or outdated installation ..."
         empty_venv
     fi
-    : >"$unfinished" || fail "$venv cannot be written." "Free space on the disk, or set SHOEBOX_VENV to another folder."
     rm -f "$stamp"
     [ -f "$venv/pyvenv.cfg" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return
     "$python" -c 'import venv, ensurepip' >/dev/null 2>&1 ||
-        fail "$("$python" -V) comes without venv or ensurepip." "Debian, Ubuntu: apt install python3-venv. Elsewhere: install a complete Python, or name one with SHOEBOX_PYTHON."
+        fail "$("$python" -V) comes without venv or ensurepip." \
+            "Debian, Ubuntu: apt install python3-venv. Elsewhere name a complete Python with SHOEBOX_PYTHON."
     fresh=yes
     say "Making $venv with $("$python" -V) ..."
     "$python" -m venv "$venv" >"$log" 2>&1 || explain_failure
@@ -111,34 +119,43 @@ show_progress() { # pip's lines in, one changing line out
     done
 }
 
-explain_failure() {
+explain_failure() { # what pip or venv wrote, in the user's words
+    local no_network='name resolution|getaddrinfo|connection (refused|reset|aborted)|unreachable|timed? ?out'
+    no_network="$no_network|ProxyError|SSLError"
     [ ! -t 2 ] || printf '\r\033[K' >&2
     say "--- the last lines of $log"
     tail -n 8 "$log" >&2
     say "---"
     if grep -qiE 'no space left|disk quota' "$log"; then
-        fail "the disk is full." "Shoebox needs about 2 GB while it installs. Free some, or set SHOEBOX_VENV (and TMPDIR) to another disk."
-    elif grep -qiE 'name resolution|getaddrinfo|connection (refused|reset|aborted)|unreachable|timed? ?out|ProxyError|SSLError' "$log"; then
-        fail "packages cannot be fetched." "Check the network (or pip's proxy and index settings) and start ./run.sh again; what was fetched is kept."
+        fail "the disk is full." \
+            "Installing takes about 2 GB. Free some, or set SHOEBOX_VENV (and TMPDIR) to another disk."
+    elif grep -qiE "$no_network" "$log"; then
+        fail "packages cannot be fetched." \
+            "Check the network or pip's proxy and index, then start ./run.sh again; what was fetched is kept."
     elif grep -q 'DO NOT MATCH THE HASHES' "$log"; then
         fail "a package is not the one in $lock." "Do not use that package index; start again with the usual one."
     elif grep -qE 'No matching distribution|not a supported wheel|requires a different Python' "$log"; then
-        fail "a package has no build for $("$python" -V) on this machine ($(uname -sm))." "Name another Python with SHOEBOX_PYTHON, such as python3.12; 64-bit Linux and macOS are served."
+        fail "a package has no build for $("$python" -V) on this machine ($(uname -sm))." \
+            "Name another Python with SHOEBOX_PYTHON, such as python3.12; 64-bit Linux and macOS are served."
     fi
-    fail "the installation failed." "The whole story is in $log. Starting ./run.sh again begins anew."
+    fail "the installation failed." "The whole story is in $log. To try again, start ./run.sh again."
 }
 
 install() {
     local total fresh=''
     find_python
-    case "$venv" in *:*) fail "the path $venv contains a colon." "Move Shoebox to a folder without one, or set SHOEBOX_VENV." ;; esac
+    case "$venv" in
+    *:*) fail "the path $venv contains a colon." "Move Shoebox to a folder without one, or set SHOEBOX_VENV." ;;
+    esac
     if [ -d "$venv" ] && [ ! -f "$venv/pyvenv.cfg" ] && [ ! -f "$unfinished" ] &&
         [ -n "$(find "$venv" -mindepth 1 -maxdepth 1 ! -name shoebox.lock | head -n 1)" ]; then
         fail "$venv is a folder of something else." "Remove it, or set SHOEBOX_VENV to a new folder."
     fi
-    mkdir -p "$venv" 2>/dev/null || fail "$venv cannot be made." "Make $(dirname "$venv") writable, or set SHOEBOX_VENV to a folder of yours."
+    mkdir -p "$venv" 2>/dev/null ||
+        fail "$venv cannot be made." "Make $(dirname "$venv") writable, or set SHOEBOX_VENV to a folder of yours."
     take_lock
     if ! is_ready; then # nobody else did it meanwhile
+        export PYTHONPYCACHEPREFIX="$venv/pycache" # pip compiles where the program will look
         make_venv
         total="$(grep -cE '^[A-Za-z0-9][^ ]*==' "$lock")"
         if [ -n "$fresh" ]; then
@@ -148,7 +165,10 @@ install() {
         fi
         : >"$log"
         PIP_USER=0 "$venv/bin/python" -m pip --disable-pip-version-check --no-input install --progress-bar off \
-            --no-deps --require-hashes -r "$lock" 2>&1 | show_progress || explain_failure
+            --no-deps --require-hashes -r "$lock" 2>&1 | show_progress || {
+            grep -q '^Installing collected' "$log" || rm -f "$unfinished" # nothing was touched yet
+            explain_failure
+        }
         write_stamp
         say "Installed."
     fi
@@ -164,7 +184,7 @@ write_stamp() { # last of all, and at once: it says that everything before it wa
     mv -f "$stamp.new" "$stamp" && rm -f "$unfinished"
 }
 
-# --- Start ----------------------------------------------------------------------------------------------------
+# --- Start
 
 here="$(checkout_folder "${BASH_SOURCE[0]}")"
 venv="${SHOEBOX_VENV:-$here/.venv}"
@@ -178,15 +198,15 @@ lock="$base_lock"
 [ -r "$lock" ] || fail "$lock is missing." "Get the whole of Shoebox again: git checkout -- .requirements"
 
 unset PYTHONHOME PYTHONPATH
-export PYTHONSAFEPATH=1                    # nothing in the current folder is taken for ours
-export PYTHONPYCACHEPREFIX="$venv/pycache" # compiled code stays out of the checkout
+export PYTHONSAFEPATH=1 # nothing in the current folder is taken for ours
 
 if ! is_ready; then
     trap 'say ""; say "Stopped. ./run.sh begins the installation anew next time."; exit 130' INT TERM
     install
     trap - INT TERM
 fi
-export PYTHONPATH="$here" # the program is found from any folder
+export PYTHONPATH="$here"                  # the program is found from any folder
+export PYTHONPYCACHEPREFIX="$venv/pycache" # compiled code stays out of the checkout
 if [ "$1" = test ]; then
     shift
     exec "$venv/bin/python" -m app.testing "$@"

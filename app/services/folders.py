@@ -121,7 +121,8 @@ def remove_runtime_dir(settings: Settings) -> None:
         shutil.rmtree(folder)
     except (FileNotFoundError, ServiceError):  # nothing there, or not ours to remove
         pass
-    runtime_link(settings).unlink(missing_ok=True)
+    if runtime_link(settings).is_symlink():
+        runtime_link(settings).unlink()
     for number in run_dir(settings).glob("*.pid"):
         number.unlink(missing_ok=True)
 

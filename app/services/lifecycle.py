@@ -25,6 +25,8 @@ ORPHAN_SECONDS = 10.0
 """From SIGTERM to SIGKILL for what no supervisor looks after."""
 HOPELESS_RESTARTS = 2
 """`up` gives up on a program that has ended just after its start once more often than this."""
+UNREADABLE_DATA = ("Can't handle RDB format", "Wrong signature", "Bad file format", "Unrecoverable error")
+"""What Redis says before it gives up on its files."""
 
 
 @dataclass(frozen=True)
@@ -111,23 +113,24 @@ def _start_missing(supervisor: Supervisor) -> bool:
 def _wait_for_programs(settings: Settings, supervisor: Supervisor, deadline: float) -> None:
     while waiting := [one for one in supervisor.programs() if one.state != "RUNNING"]:
         for program in waiting:
-            given_up = program.state == "FATAL"
-            keeps_ending = (
-                program.state == "BACKOFF" and restarts(settings, program.name) >= HOPELESS_RESTARTS
-            )
-            if given_up or keeps_ending or time.monotonic() > deadline:
+            if _is_hopeless(settings, program) or time.monotonic() > deadline:
                 raise _did_not_start(settings, program)
         time.sleep(POLL_SECONDS)
+
+
+def _is_hopeless(settings: Settings, program: ProgramState) -> bool:
+    keeps_ending = program.state == "BACKOFF" and restarts(settings, program.name) >= HOPELESS_RESTARTS
+    return keeps_ending or program.state == "FATAL"
 
 
 def _did_not_start(settings: Settings, program: ProgramState) -> ServiceError:
     log = folders.program_log(settings, program.name)
     words = folders.log_tail(log)
     remedy = f"Its log is {log}; ./run.sh doctor checks the rest."
-    if "Can't handle RDB format version" in words or "Wrong signature trying to load DB" in words:
+    if program.name == REDIS and any(sign in words for sign in UNREADABLE_DATA):
         remedy = (
-            f"Another kind or a newer version of Redis wrote its data: remove {settings.data_dir / 'redis'}."
-            " Only work under way is lost, and Shoebox issues it again."
+            "Its data are damaged, or another kind or a newer version of Redis wrote them: remove the folder"
+            f" {settings.data_dir / 'redis'}. Only work under way is lost, and Shoebox issues it again."
         )
     return ServiceError(f"{program.name} does not start. Its last words:\n{words or '(none)'}\n", remedy)
 

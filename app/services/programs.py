@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import app
-from app.services.folders import program_log, run_dir, write_private
+from app.services.folders import run_dir, write_private
 from tasks.broker_url import runtime_dir
 from tasks.errors import ServiceError
 from tasks.lifeline import SUPERVISED
@@ -45,18 +45,18 @@ class Program:
 def default_programs(settings: Settings) -> tuple[Program, ...]:
     """Redis, unless the user has one, and the local workers."""
 
-    def shoebox(*arguments: str) -> tuple[str, ...]:
-        return (sys.executable, "-m", "app", *arguments)
+    def shoebox(name: str, *arguments: str) -> Program:
+        return Program(name, (sys.executable, "-m", "app", *arguments))
 
     workers = (
-        Program("home", shoebox("worker", "--queues", "home", "--name", "home")),
-        Program("cpu", shoebox("worker", "--queues", "cpu", "--name", "cpu")),
-        Program("gpu", shoebox("worker", "--queues", "gpu", "--name", "gpu")),
-        Program("beat", shoebox("_beat")),
+        shoebox("home", "worker", "--queues", "home", "--name", "home"),
+        shoebox("cpu", "worker", "--queues", "cpu", "--name", "cpu"),
+        shoebox("gpu", "worker", "--queues", "gpu", "--name", "gpu"),
+        shoebox("beat", "_beat"),
     )
     if settings.redis_url is not None:
         return workers
-    return (Program(REDIS, shoebox("_serve-redis")), *workers)
+    return (shoebox(REDIS, "_serve-redis"), *workers)
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
@@ -97,16 +97,17 @@ def supervisor_log(settings: Settings) -> Path:
 def write_config(settings: Settings, programs: Sequence[Program]) -> None:
     """Write the supervisor's configuration for these programs.
 
+    Its paths are relative to its own folder, where the supervisor runs: that takes any data directory.
+
     Raises:
-        ServiceError: a path cannot be written in it.
+        ServiceError: a command cannot be written in it.
     """
     sections = [
         f"""[supervisord]
-logfile={_value(supervisor_log(settings).absolute())}
+logfile=../logs/supervisord.log
 logfile_maxbytes=5MB
 logfile_backups=1
-pidfile={_value((run_dir(settings) / "supervisord.pid").absolute())}
-directory={_value(run_dir(settings).absolute())}
+pidfile=supervisord.pid
 identifier=shoebox
 umask=077
 minfds=256
@@ -114,25 +115,26 @@ minprocs=32
 nocleanup=true
 
 [unix_http_server]
-file={_value(supervisor_socket(settings))}
+file={_value(str(supervisor_socket(settings)))}
 chmod=0700
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 """
     ]
-    sections += [_program_section(settings, program) for program in programs]
+    sections += [_program_section(program) for program in programs]
     workers = [program.name for program in programs if program.name != REDIS]
     if workers:
         sections.append(f"[group:{WORKERS}]\nprograms={','.join(workers)}\npriority=10\n")
     write_private(config_path(settings), "\n".join(sections))
 
 
-def _program_section(settings: Settings, program: Program) -> str:
+def _program_section(program: Program) -> str:
     """Redis starts with the supervisor; the rest is started once Redis has answered.
 
     supervisord waits one second longer after each failed start. With this many retries it never gives up: a
-    worker may have to wait for a Redis elsewhere.
+    worker may have to wait for a Redis elsewhere. SIGTERM goes to the program alone, because a worker's pool
+    would lose what it is doing; SIGKILL goes to all that is left of it.
     """
     is_redis = program.name == REDIS
     return f"""[program:{program.name}]
@@ -147,18 +149,17 @@ stopasgroup=false
 killasgroup=true
 priority={1 if is_redis else 10}
 redirect_stderr=true
-stdout_logfile={_value(program_log(settings, program.name).absolute())}
+stdout_logfile=../logs/{program.name}.log
 stdout_logfile_maxbytes=5MB
 stdout_logfile_backups=2
 """
 
 
-def _value(value: str | Path) -> str:
+def _value(text: str) -> str:
     """A value as supervisord reads it back: `%` expands, and ` ;` or ` #` would begin a comment."""
-    text = str(value)
     if " ;" in text or " #" in text or not text.isprintable():
         raise ServiceError(
-            f"The path in {text!r} holds ' ;', ' #' or a control character: the supervisor cannot take it.",
-            "Name another data directory with SHOEBOX_DATA_DIR, or move Shoebox to another folder.",
+            f"{text!r} holds ' ;', ' #' or a control character: the supervisor cannot take it.",
+            "Move Shoebox, or its SHOEBOX_VENV, to a folder with a simpler name.",
         )
     return text.replace("%", "%%")

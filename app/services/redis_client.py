@@ -76,15 +76,17 @@ def _refusal(place: str, error: Exception, embedded: bool) -> ServiceError:
 
     correct = "Correct SHOEBOX_REDIS_URL."
     start = "Start it, or correct SHOEBOX_REDIS_URL."
+    unreachable = "cannot be reached, or is no Redis."  # some servers just hang up on strange words
     if embedded:
         correct = start = "Start it again with ./run.sh down, then ./run.sh up."
+        unreachable = "cannot be reached."
     for kind, words, remedy in (
         (exceptions.BusyLoadingError, "is still loading its data.", "Wait a moment and try again."),
         (exceptions.AuthenticationError, "refuses the user name or password.", correct),
         (exceptions.NoPermissionError, "does not let this user do what Shoebox needs.", correct),
         (exceptions.InvalidResponse, "is not a Redis: it answers in another language.", correct),
         (exceptions.TimeoutError, f"did not answer within {ANSWER_SECONDS:.0f} seconds.", start),
-        (exceptions.ConnectionError, "cannot be reached.", start),
+        (exceptions.ConnectionError, unreachable, start),
     ):
         if isinstance(error, kind):
             return ServiceError(f"{place} {words}", remedy)

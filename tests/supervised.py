@@ -1,0 +1,26 @@
+"""Small programs for the supervisor to run: `python -m tests.supervised redis|work|deaf|fail`."""
+
+import signal
+import sys
+
+
+def main(what: str) -> None:
+    """Be a Redis, wait for SIGTERM, ignore it, or end at once with a nasty message."""
+    if what == "fail":
+        raise SystemExit("no GPU \x1b[31mhere")
+    from app.services import serve_redis
+    from tasks.lifeline import die_with_parent
+    from tasks.settings import get_settings
+
+    if what == "redis":
+        serve_redis(get_settings())
+    if what == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    die_with_parent()
+    print(what, flush=True)
+    while True:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
