@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -239,10 +239,11 @@ def _is_in_text(field: str, truth: str, text: str) -> bool:
         return any(a.value == _decimal(truth) for a in find_amounts(text, detect_number_format(text)))
     if field == "currency":
         return True  # a symbol, a code or a country may stand for it
-    return any(_folded(line) in _folded(text) for line in truth.splitlines()[-1:])
+    # A name of several lines in the truth often begins with codes; its last line is the name itself.
+    return _folded(truth.splitlines()[-1]) in _folded(text)
 
 
-def _decimal(text: Any) -> Decimal | None:
+def _decimal(text: str) -> Decimal | None:
     try:
         return Decimal(text)
     except InvalidOperation:

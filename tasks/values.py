@@ -73,7 +73,7 @@ _WHOLE_AMOUNT = re.compile(
 _COMMA_LANGUAGES = frozenset({"de", "fr", "es", "it", "nl"})
 
 _LANGUAGE_WORDS = {
-    "en": "the and of to for with is your please invoice date total amount page from dear we receipt",
+    "en": "the and of to for with is your please invoice amount from dear we receipt due paid",
     "de": "der die das und den mit ist für nicht sie von zum rechnung datum betrag summe mwst ust seite wir",
     "fr": "le la les et des du pour avec est vous votre facture montant nous sur une tva",
     "es": "el los las y del para con por su factura fecha importe nosotros una iva",

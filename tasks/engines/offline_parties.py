@@ -30,13 +30,16 @@ _POSTAL = re.compile(
 _STREET = re.compile(r"[^\W\d_]{2}[\w.,' -]{0,60} \d{1,5} ?[a-z]?$|^\d{1,5} [^\W\d_]{2}", re.IGNORECASE)
 _SEPARATOR = re.compile(r"\s{0,3}(?:[●•·∙|‧▪*]| [-–—] |,)\s{0,3}")
 _NO_NAME = re.compile(
-    r"(?:GLN|GTIN|ILN|IBAN|BIC|USt|VAT|Tel|Fax|Datum|Date|Seite|Page|Nr|No|Rechnung|Invoice|Steuer)"
-    r"(?![^\W_]{6})|.{0,40}(?:nummer|number|-nr\b|nr\.|datum|date)",
+    r"(?:GLN|GTIN|ILN|IBAN|BIC|USt|VAT|Tel|Telefon|Fax|Telefax|Datum|Date|Seite|Page|Nr|No|Rechnung|Invoice|Steuer)"
+    r"(?![^\W\d_])|.{0,40}(?:nummer|number|-nr\b|nr\.|datum|date)|"
+    r"(?:ship|ships|bill|sold|deliver|delivered|send) to\b|(?:dear|sehr geehrte[r]?|lieber?) |"
+    r"(?:kind|best|warm) regards|yours |mit freundlich|freundliche ",
     re.IGNORECASE,
 )
 _MAIL_NAME = re.compile(r"\"?(?P<name>[^\"<>,;]{1,80}?)\"?\s{0,2}<[^<>\s]{3,100}>")
 _END_OF_NAME = re.compile(r"[,;(<|●•·\t]| {3}|\s+(?:and|und|et|y|en)\s|\binvoice\b|\brechnung\b", re.I)
 _INLINE_LABEL_CHARS = 6
+_LETTERHEAD_LINES = 2
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,8 @@ def is_name(text: str) -> bool:
         and ":" not in text
         and "@" not in text
         and capitals * 2 >= len(words)
-        and (text[0].isupper() or not text[0].isalpha())
-        and (not text.endswith((".", "!", "?")) or bool(_LEGAL_FORM.search(text[-12:])))
+        and (text[0].isupper() or text[0].isdigit())
+        and (not text.endswith((".", "!", "?", ",")) or bool(_LEGAL_FORM.search(text[-12:])))
         and not _NO_NAME.match(text)
         and not _POSTAL.search(text)
         and not _STREET.search(text)
@@ -137,7 +140,8 @@ def _after_label(reading: Reading, index: int, hit: Hit) -> Party | None:
     if rest and (colon or inline):
         return None
     for below in reading.lines[index + 1 : index + 4]:
-        if below.page is line.page and (party := _name_at(below, 0, hit.score - 0.05)):
+        party = _name_at(below, 0, hit.score - 0.05 - 0.2 * inline)
+        if below.page is line.page and party:
             return party
     return None
 
@@ -151,8 +155,9 @@ def _name_at(line: TextLine, begin: int, score: float) -> Party | None:
         return Party(line, begin, len(line.text), score)
     cut = _END_OF_NAME.search(rest)
     name = (rest[: cut.start()] if cut else rest).rstrip()
-    if legal := list(_LEGAL_FORM.finditer(name)):
-        name = name[: legal[-1].end()] if len(name) > _NAME_CHARS else name
+    half = len(name) // 2
+    if name[:half] == name[half + 1 :]:  # "bill to" and "ship to" side by side
+        name = name[:half]
     return Party(line, begin, begin + len(name), score) if is_name(name) else None
 
 
@@ -177,8 +182,10 @@ def _senders(reading: Reading, category: str, addressed: set[str]) -> Iterator[P
         if name_end := _sender_line(line.text):
             yield Party(line, 0, name_end, 0.75)
         yield from _imprint_names(line)
-        if index < 6 and _has_legal_form(line.text) and is_name(line.text):
-            yield Party(line, 0, len(line.text), 0.5)
+        if _has_legal_form(line.text) and is_name(line.text):
+            imprint_follows = any(_IMPRINT.search(below.text) for below in lines[index + 1 : index + 4])
+            if index < _LETTERHEAD_LINES + 4 or imprint_follows:
+                yield Party(line, 0, len(line.text), 0.5)
     for start, _ in _address_blocks(reading):
         if _is_issuer_block(reading, start):
             yield Party(lines[start], 0, len(lines[start].text), 0.5)
@@ -206,7 +213,12 @@ def _sender_line(text: str) -> int | None:
     name = text[: parts[0].start()]
     street = text[parts[0].end() : parts[1].start()]
     town = text[parts[1].end() :]
-    looks_so = is_name(name) and any(c.isdigit() for c in street + town) and _POSTAL.search(town)
+    looks_so = (
+        is_name(name)
+        and not _POSTAL.search(street)
+        and any(c.isdigit() for c in street + town)
+        and _POSTAL.search(town)
+    )
     return len(name) if looks_so else None
 
 
@@ -228,10 +240,11 @@ def _address_blocks(reading: Reading) -> Iterator[tuple[int, int]]:
 
 
 def _is_issuer_block(reading: Reading, start: int) -> bool:
-    """Contact, bank or tax details close below an address are those of who wrote the document."""
+    """A letterhead, or an address with contact, bank or tax details close below."""
+    if start < _LETTERHEAD_LINES:
+        return True
     below = reading.lines[start : start + 12]
-    marks = sum(bool(_CONTACT.search(line.text) or _IMPRINT.search(line.text)) for line in below)
-    return marks >= 2
+    return sum(bool(_CONTACT.search(line.text) or _IMPRINT.search(line.text)) for line in below) >= 2
 
 
 def _has_legal_form(text: str) -> bool:

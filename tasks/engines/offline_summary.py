@@ -35,6 +35,7 @@ _SALUTATION = re.compile(
     r"egregi|geachte |beste )",
     re.IGNORECASE,
 )
+_GREETING = re.compile(_SALUTATION.pattern + r"[^,.!?]{0,60}, ?", re.IGNORECASE)
 _PAGE_NUMBER = re.compile(r" (?:Seite|Page) \d.*$", re.IGNORECASE)
 _LETTER_SPACED = re.compile(r"(?<!\S)\w(?: \w){3,30}(?!\S)")
 
@@ -66,11 +67,8 @@ def subject_line(reading: Reading) -> Candidate | None:
             span = line.span(match.start("text"), match.end("text"))
             return Candidate(" ".join(span.quote.split()), span, 0.9)
     for above, line in pairwise(head):
-        if (
-            _SALUTATION.match(line.text)
-            and _says_something(above)
-            and not above.text.endswith((".", ",", ")"))
-        ):
+        greets = _SALUTATION.match(line.text) and line.text.endswith((",", "!", ":"))
+        if greets and _says_something(above) and not above.text.endswith((".", ",", ")", ":")):
             return Candidate(above.text, above.span(0, len(above.text)), 0.5)
     return None
 
@@ -102,7 +100,7 @@ def _sentences(reading: Reading) -> list[_Sentence]:
     found: list[str] = []
     for paragraph in _paragraphs(reading):
         found += _split_sentences(paragraph)
-    good = [text for text in found if _is_sentence(text)]
+    good = [body for text in found if _is_sentence(body := _GREETING.sub("", text), greeted=body != text)]
     if not good:
         good = [line.text for line in reading.lines[:40] if _says_something(line)][:_SUMMARY_SENTENCES]
     return [_Sentence(text, place) for place, text in enumerate(good[:_MAX_SENTENCES])]
@@ -118,11 +116,11 @@ def _split_sentences(paragraph: str) -> list[str]:
     return sentences
 
 
-def _is_sentence(text: str) -> bool:
+def _is_sentence(text: str, greeted: bool) -> bool:
     """Of readable length, with a beginning, and not a row of names or headings."""
     words = text.split()
     small = sum(word[0].islower() for word in words)
-    begins = text[0].isupper() or text[0].isdigit()
+    begins = text[:1].isupper() or text[:1].isdigit() or greeted
     return 25 <= len(text) <= 400 and len(words) >= 5 and small * 3 >= len(words) and begins
 
 
@@ -132,7 +130,7 @@ def _paragraphs(reading: Reading) -> list[str]:
     previous: TextLine | None = None
     for line in reading.lines:
         prose = not line.money and len(_WORD.findall(line.text)) >= 2 and not line.text.endswith(":")
-        continues = previous is not None and previous.page is line.page and len(previous.text) > 40
+        continues = previous is not None and previous.page is line.page and _runs_on(previous.text)
         if not continues or not prose:
             paragraphs.append([])
         if prose or (continues and line.text[0].islower()):
@@ -141,12 +139,17 @@ def _paragraphs(reading: Reading) -> list[str]:
     return [" ".join(parts) for parts in paragraphs if parts]
 
 
+def _runs_on(text: str) -> bool:
+    """Whether a sentence may go on in the next line: the line is full, or ends in a comma."""
+    return len(text) > 40 or text.endswith(",")
+
+
 def _weight(sentence: _Sentence, words: Counter[str], count: int) -> float:
-    """Mean frequency of its words, more for an early sentence; a salutation says nothing."""
+    """Mean frequency of its words, more for an early sentence."""
     own = [word.lower() for word in _WORD.findall(sentence.text)]
     frequency = sum(words[word] for word in set(own)) / (len(own) + 3)
     early = 1 + 1.5 * (1 - sentence.place / count) ** 2
-    return frequency * early * (0.2 if _SALUTATION.match(sentence.text) else 1)
+    return frequency * early
 
 
 def _heading(reading: Reading, category: Category) -> TextLine | None:
@@ -167,4 +170,5 @@ def _first_good_line(reading: Reading) -> TextLine | None:
 def _says_something(line: TextLine) -> bool:
     """Mostly letters, and more than one word or one long one."""
     letters = sum(character.isalpha() for character in line.text)
-    return letters >= 6 and letters > len(line.text) * 0.5 and ":" not in line.text[:-1]
+    mostly_letters = letters >= 6 and letters > len(line.text) * 0.5
+    return mostly_letters and ":" not in line.text[:-1] and not _SALUTATION.match(line.text)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from tasks.dates import FoundDate, detect_day_first, find_dates
@@ -90,21 +90,16 @@ class TextLine:
         return Span(self.page, self.start + start, self.start + end)
 
 
-@dataclass(frozen=True)
 class Reading:
     """The lines of the first pages and the last ones, in order."""
 
-    document: DocumentText
-    form: NumberFormat = field(init=False)
-    day_first: bool = field(init=False)
-    lines: list[TextLine] = field(init=False)
-
-    def __post_init__(self) -> None:
-        pages = _pages_to_read(self.document.pages)
+    def __init__(self, document: DocumentText) -> None:
+        pages = _pages_to_read(document.pages)
         sample = "\n".join(page.text[:_PAGE_CHARS] for page in pages)
-        object.__setattr__(self, "form", detect_number_format(sample))
-        object.__setattr__(self, "day_first", detect_day_first(sample))
-        object.__setattr__(self, "lines", list(self._split(pages)))
+        self.document = document
+        self.form = detect_number_format(sample)
+        self.day_first = detect_day_first(sample)
+        self.lines = list(self._split(pages))
 
     def _split(self, pages: Iterable[PageText]) -> Iterator[TextLine]:
         for page in pages:
