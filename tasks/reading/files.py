@@ -10,10 +10,12 @@ from tasks.documents import Extraction, Page
 from tasks.errors import FileError, NotFoundError
 from tasks.reading.cleaning import shown, text_page, unreadable_page
 from tasks.reading.images import extract_image, image_size
-from tasks.reading.kinds import IMAGES, PLAIN_TEXTS, Kind, kind_of
+from tasks.reading.kinds import IMAGES, PLAIN_TEXTS, Kind, UnknownKindError, kind_of
 from tasks.reading.mail import Attachment, read_mail
-from tasks.reading.office import extract_office, extract_plain
+from tasks.reading.office import extract_office
 from tasks.reading.pdf import extract_pdf
+from tasks.reading.plain import extract_plain
+from tasks.reading.web import extract_html
 from tasks.settings import Settings
 
 MAILS = frozenset({Kind.EML, Kind.MSG})
@@ -87,15 +89,20 @@ def _extract(path: Path, name: str, settings: Settings, depth: int) -> Extractio
             f"{shown(name)} has {size:,} bytes; the limit is {settings.max_file_bytes:,}.",
             "Split it, or raise the setting max_file_bytes.",
         )
-    kind = kind_of(path, name)
-    if kind == Kind.PDF:
-        return extract_pdf(path, name, settings)
+    return _extract_kind(path, name, kind_of(path, name), settings, depth)
+
+
+def _extract_kind(path: Path, name: str, kind: Kind, settings: Settings, depth: int) -> Extraction:
     if kind in IMAGES:
         return extract_image(path, name, kind, settings)
     if kind in MAILS:
         return _extract_mail(path, name, kind, settings, depth)
     if kind in PLAIN_TEXTS:
         return extract_plain(path, name, kind, settings)
+    if kind == Kind.PDF:
+        return extract_pdf(path, name, settings)
+    if kind == Kind.HTML:
+        return extract_html(path, name, settings)
     return extract_office(path, name, kind, settings)
 
 
@@ -114,13 +121,16 @@ def _extract_mail(path: Path, name: str, kind: Kind, settings: Settings, depth: 
                 "Save the attachments and add them, or raise the setting max_pages.",
             )
         where = f"page {first}" if extraction.pages else "not read"
+        if attachment.data is None and not extraction.pages:
+            where = "not read: save it as a file of its own and add that"
         contents.append(f"Attachment: {attachment.name} ({where})")
     text = "\n\n".join(filter(None, (mail.text.rstrip(), "\n".join(contents))))
     return Extraction(mime=kind, pages=(text_page(1, text), *pages), title=mail.subject)
 
 
 def _attached(attachment: Attachment, path: Path, settings: Settings, depth: int) -> Extraction:
-    """What an attachment says; without pages if it is a logo, with an error page if it cannot be read.
+    """What an attachment says. A paper that cannot be read is a page with an error; anything else that
+    cannot, such as a logo, a calendar entry or an archive, has no pages and is only listed.
 
     Must not depend on anything but its arguments: `locate` counts the same pages again.
     """
@@ -128,12 +138,14 @@ def _attached(attachment: Attachment, path: Path, settings: Settings, depth: int
     if attachment.data is None:
         pages = (text_page(1, attachment.text),) if attachment.text.strip() else ()
         return Extraction(mime=Kind.TEXT, pages=pages)
-    if depth > MAX_MAIL_DEPTH:
+    if not attachment.data or depth > MAX_MAIL_DEPTH:
         return nothing
     try:
         extraction = _extract(path, attachment.name, settings, depth)
         kind = Kind(extraction.mime)
         is_logo = kind in IMAGES and min(image_size(path, attachment.name, kind)) < MIN_ATTACHED_SIDE
+    except UnknownKindError:
+        return nothing
     except FileError as error:
         return Extraction(mime="", pages=(unreadable_page(1, f"Attachment: {error}"),))
     return nothing if is_logo else extraction

@@ -3,6 +3,7 @@
 Pillow is told the format, because it knows others that start external programs.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import sqrt
@@ -101,15 +102,18 @@ def _opened(path: Path, name: str, kind: Kind) -> "Iterator[Image]":
     pillow_heif.register_heif_opener()
     # Our own limit is checked below, for every page; Pillow's would warn at a quarter of it.
     Image.MAX_IMAGE_PIXELS = None
-    try:
-        image = Image.open(path, formats=[_FORMATS[kind]])
-    except _DAMAGE as cause:
-        raise FileError(
-            f"{shown(name)} is not a readable image: it is damaged or cut off.", GET_AGAIN
-        ) from cause
-    with image:
-        _refuse_bomb(image, name)
-        yield image
+    with warnings.catch_warnings():
+        # Pillow warns of odd metadata in images that it then reads.
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(path, formats=[_FORMATS[kind]])
+        except _DAMAGE as cause:
+            raise FileError(
+                f"{shown(name)} is not a readable image: it is damaged or cut off.", GET_AGAIN
+            ) from cause
+        with image:
+            _refuse_bomb(image, name)
+            yield image
 
 
 def _refuse_bomb(image: "Image", name: str) -> None:
@@ -175,8 +179,8 @@ def _eight_bits(image: "Image") -> "Image":
     import numpy as np
     from PIL import Image
 
-    values = np.asarray(image, dtype=np.float32)
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32))
     low, high = float(values.min()), float(values.max())
     # Stretched, because many scanners store 10 or 12 bits in 16 and the header does not say which.
-    stretched = (values - low) * (255.0 / max(high - low, 1.0))
+    stretched = (values - low) * (255.0 / ((high - low) or 1.0))
     return Image.fromarray(stretched.astype(np.uint8), "L")

@@ -2,7 +2,9 @@
 
 import mmap
 import re
+import zlib
 from enum import StrEnum
+from lzma import LZMAError
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -16,6 +18,24 @@ READ_KINDS = (
 )
 REMOVE_PROTECTION = "Save a copy without the password and add that."
 GET_AGAIN = "Get the file again from where it came from."
+
+
+# What reading a broken ZIP raises.
+ZIP_DAMAGE = (
+    BadZipFile,
+    EOFError,
+    LZMAError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    zlib.error,
+)
+
+
+class UnknownKindError(FileError):
+    """The file is none of the kinds that are read."""
 
 
 class Kind(StrEnum):
@@ -101,15 +121,17 @@ _MAIL_HEADER = re.compile(
 _HTML_START = re.compile(
     rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
-# Bytes that no text contains: controls except tab, newlines, form feed and escape.
-_BINARY_BYTES = bytes(set(range(32)) - {8, 9, 10, 12, 13, 27}) + b"\x7f"
+# Controls that text does not contain, or rarely: all but backspace, tab, newlines, form feed and escape.
+_CONTROLS = bytes(set(range(32)) - {8, 9, 10, 12, 13, 27}) + b"\x7f"
+_MAX_CONTROL_SHARE = 0.02
 
 
 def kind_of(path: Path, name: str) -> Kind:
     """The kind of the file at `path`, whose original name is `name`.
 
     Raises:
-        FileError: empty, protected by a password, cut off, or of a kind that is not read.
+        UnknownKindError: of a kind that is not read.
+        FileError: empty, protected by a password or cut off.
     """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
@@ -118,7 +140,7 @@ def kind_of(path: Path, name: str) -> Kind:
     kind = _binary_kind(path, name, head) or _text_kind(name, head)
     if kind is None:
         found, remedy = _stranger(head)
-        raise FileError(f"{shown(name)} is {found}.", remedy or READ_KINDS)
+        raise UnknownKindError(f"{shown(name)} is {found}.", remedy or READ_KINDS)
     return kind
 
 
@@ -164,7 +186,7 @@ def _zip_kind(path: Path, name: str) -> Kind | None:
             members = archive.namelist()
             media_type = _member(archive, "mimetype").decode("ascii", "replace").strip()
             manifest = _member(archive, "META-INF/manifest.xml")
-    except (BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+    except ZIP_DAMAGE as error:
         raise FileError(f"{shown(name)} is damaged or cut off: {error}.", GET_AGAIN) from error
     if media_type in (Kind.ODT, Kind.ODS, Kind.EPUB):
         # OpenDocument marks each encrypted entry in its manifest; the ZIP itself looks plain.
@@ -187,20 +209,23 @@ def _member(archive: ZipFile, name: str) -> bytes:
 
 
 def _text_kind(name: str, head: bytes) -> Kind | None:
-    by_name = _BY_EXTENSION.get(Path(name).suffix.lower())
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return by_name or Kind.TEXT
-    if len(head.translate(None, _BINARY_BYTES)) < len(head):
+    is_utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if b"\0" in head and not is_utf16:
         return None
-    if by_name:
+    if by_name := _BY_EXTENSION.get(Path(name).suffix.lower()):
         return by_name
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    if controls > _MAX_CONTROL_SHARE * len(head) and not is_utf16:
+        return None
     if _HTML_START.match(head):
         return Kind.HTML
-    # A forwarded mail quoted in a note has headers as well, but not from its first line on, two or more.
+    return Kind.EML if _begins_with_headers(head) else Kind.TEXT
+
+
+def _begins_with_headers(head: bytes) -> bool:
+    """Two or more of a mail's headers, from the first line on; a note that quotes a mail has them later."""
     headers = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
-    if re.match(rb"[!-9;-~]+:", headers) and len(set(_MAIL_HEADER.findall(headers))) >= 2:
-        return Kind.EML
-    return Kind.TEXT
+    return bool(re.match(rb"[!-9;-~]+:", headers)) and len(set(_MAIL_HEADER.findall(headers))) >= 2
 
 
 def _stranger(head: bytes) -> tuple[str, str]:

@@ -1,4 +1,8 @@
-"""Mails: the text with its headers by kreuzberg, the attachments as files of their own."""
+"""Mails: the text with its headers, and the attachments as files of their own.
+
+EML by Python's parser: kreuzberg 4.10 joins the cells of HTML tables, repeats forwarded mails and takes the
+base64 of a mail that is nothing but a PDF for its text. MSG by kreuzberg, which gives the attachments' text.
+"""
 
 import re
 from collections.abc import Iterator
@@ -15,10 +19,15 @@ from tasks.errors import FileError
 from tasks.reading.cleaning import clean_title, shown
 from tasks.reading.kinds import Kind
 from tasks.reading.office import read_with_kreuzberg
+from tasks.reading.plain import decoded
+from tasks.reading.web import html_text
 
+_HEADERS = ("Subject", "From", "To", "Cc", "Date")
 _DECRYPT = "Decrypt it in your mail program, save it without encryption and add that."
 _ENCRYPTED_NAMES = re.compile(r"\.pgp-encrypted$|\.rpmsg$|^smime\.p7m$", re.IGNORECASE)
 _SIGNATURES = ("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature")
+_STUB_SHARE = 1 / 3
+"""A plain text so much shorter than the HTML beside it says only that the mail is HTML."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +57,29 @@ def read_mail(path: Path, name: str, kind: Kind) -> Mail:
     Raises:
         FileError: encrypted or damaged.
     """
-    message = _parsed(path) if kind == Kind.EML else None
-    if message is not None and _is_encrypted(message):
+    return _read_eml(path, name) if kind == Kind.EML else _read_msg(path, name)
+
+
+def _read_msg(path: Path, name: str) -> Mail:
+    result = read_with_kreuzberg(path, name, Kind.MSG)
+    attachments = tuple(
+        Attachment(clean_title(child["path"]) or "attachment", text=child["result"].content)
+        for child in result.children or ()
+    )
+    if any(_ENCRYPTED_NAMES.search(attachment.name) for attachment in attachments):
         raise FileError(f"{shown(name)} is an encrypted mail.", _DECRYPT)
-    result = read_with_kreuzberg(path, name, kind)
-    if message is not None:
-        attachments = tuple(_attachments(message))
-    else:
-        attachments = tuple(Attachment(c["path"], text=c["result"].content) for c in result.children or ())
-        if any(_ENCRYPTED_NAMES.search(attachment.name) for attachment in attachments):
-            raise FileError(f"{shown(name)} is an encrypted mail.", _DECRYPT)
     return Mail(clean_title(result.metadata.get("subject")), result.content, attachments)
 
 
-def _parsed(path: Path) -> Message:
+def _read_eml(path: Path, name: str) -> Mail:
     # The old policy: the newer one's header parser raises on headers that real mails have.
     with path.open("rb") as file:
-        return BytesParser().parse(file)
+        message = BytesParser().parse(file)
+    if _is_encrypted(message):
+        raise FileError(f"{shown(name)} is an encrypted mail.", _DECRYPT)
+    headers = "\n".join(f"{key}: {value}" for key in _HEADERS if (value := _header(message, key)))
+    text = "\n\n".join(filter(None, (headers, _body(message))))
+    return Mail(_header(message, "Subject"), text, tuple(_attachments(message)))
 
 
 def _is_encrypted(message: Message) -> bool:
@@ -76,22 +91,59 @@ def _is_encrypted(message: Message) -> bool:
     )
 
 
-def _attachments(message: Message) -> Iterator[Attachment]:
-    """Every leaf that is not the mail's own text, and forwarded mails as one file each."""
-    if message.get_content_type() == "message/rfc822":
-        with suppress(MessageError, LookupError, ValueError, AttributeError, TypeError):
-            yield Attachment(_file_name(message) or "forwarded mail.eml", _parts(message)[0].as_bytes())
-    elif message.is_multipart():
-        for part in _parts(message):
-            yield from _attachments(part)
-    elif _is_file(message):
-        content = message.get_payload(decode=True)
-        yield Attachment(_file_name(message) or "attachment", content if isinstance(content, bytes) else b"")
+def _header(message: Message, key: str) -> str:
+    return _words(str(message.get(key, "")))
 
 
-def _parts(message: Message) -> list[Message]:
+def _words(value: str) -> str:
+    """A header's value as text; one that cannot be decoded as it stands."""
+    with suppress(MessageError, LookupError, ValueError):
+        value = str(make_header(decode_header(value)))
+    return " ".join(value.split())
+
+
+def _body(message: Message) -> str:
+    """The mail's own text: the plain version, or the HTML one where the plain says little or nothing."""
+    texts = [
+        part for part in _leaves(message) if part.get_content_maintype() == "text" and not _is_file(part)
+    ]
+    plain = "\n\n".join(_text(part) for part in texts if part.get_content_type() == "text/plain").strip()
+    pages = [_text(part) for part in texts if part.get_content_type() == "text/html"]
+    html = "\n\n".join(html_text(page) for page in pages).strip()
+    return html if len(plain) < _STUB_SHARE * len(html) else plain
+
+
+def _leaves(message: Message) -> Iterator[Message]:
+    """The parts that hold something, in order. A forwarded mail is one leaf: it is read as a file."""
+    if message.get_content_type() == "message/rfc822" or not message.is_multipart():
+        yield message
+        return
     payload = message.get_payload()
-    return [part for part in payload if isinstance(part, Message)] if isinstance(payload, list) else []
+    for part in payload if isinstance(payload, list) else ():
+        if isinstance(part, Message):
+            yield from _leaves(part)
+
+
+def _text(part: Message) -> str:
+    return decoded(_content(part), part.get_content_charset() or "")
+
+
+def _content(part: Message) -> bytes:
+    """The bytes of a leaf: what was encoded for the way, or the forwarded mail as a file."""
+    if part.is_multipart():
+        inner = part.get_payload(0)
+        return inner.as_bytes() if isinstance(inner, Message) else b""
+    content = part.get_payload(decode=True)
+    return content if isinstance(content, bytes) else b""
+
+
+def _attachments(message: Message) -> Iterator[Attachment]:
+    for part in _leaves(message):
+        if _is_file(part):
+            fallback = "forwarded mail.eml" if part.get_content_type() == "message/rfc822" else "attachment"
+            # as_bytes() of a forwarded mail in an unknown charset raises one of these.
+            with suppress(MessageError, LookupError, ValueError, AttributeError, TypeError):
+                yield Attachment(_file_name(part) or fallback, _content(part))
 
 
 def _is_file(part: Message) -> bool:
@@ -103,9 +155,4 @@ def _is_file(part: Message) -> bool:
 def _file_name(part: Message) -> str:
     """The name the sender gave, decoded from either of the two ways of writing other than ASCII."""
     raw = part.get_filename()
-    if raw is None:
-        return ""
-    name = collapse_rfc2231_value(raw)
-    with suppress(MessageError, LookupError, ValueError):
-        name = str(make_header(decode_header(name)))
-    return clean_title(name)
+    return "" if raw is None else clean_title(_words(collapse_rfc2231_value(raw)))

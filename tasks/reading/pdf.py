@@ -4,6 +4,7 @@ PDFium is used directly (pypdfium2), because one library then gives text, page s
 form values and rendering. It is not thread-safe: one call at a time in a process.
 """
 
+import mmap
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -185,4 +186,7 @@ def _needs_adobe(document: "PdfDocument", pages: tuple[Page, ...], path: Path) -
     if text:
         return bool(_PLEASE_WAIT.search(text)) and len(text) < 2_000
     # The catalogue's mark of a form that is drawn at run time (PDF 2.0, annex K; deprecated since).
-    return document.get_formtype() == FORMTYPE_XFA_FULL or b"/NeedsRendering true" in path.read_bytes()
+    if document.get_formtype() == FORMTYPE_XFA_FULL:
+        return True
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"/NeedsRendering true") >= 0

@@ -55,25 +55,44 @@ def _relations(targets: dict[str, tuple[str, str]]) -> str:
 
 
 def docx() -> bytes:
-    """A letter with a table, whose last row has merged cells."""
-    paragraphs = [
-        "Dear members,",
-        "the annual meeting of the allotment society is on 4 June 2026 at 7 pm in the parish hall.",
-        "Please bring your own chair.",
-    ]
-    body = "".join(f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>" for text in paragraphs)
-    cell = "<w:tc>{props}<w:p><w:r><w:t>{text}</w:t></w:r></w:p></w:tc>"
+    """A letter with a letterhead, a footer, and a table whose last row has merged cells."""
+
+    def paragraph(text: str) -> str:
+        return f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+    def part(root: str, content: str) -> str:
+        return f'{_XML}<w:{root} xmlns:w="{_OPENXML}/wordprocessingml/2006/main">{content}</w:{root}>'
+
+    body = "".join(
+        paragraph(text)
+        for text in (
+            "Dear members,",
+            "the annual meeting of the allotment society is on 4 June 2026 at 7 pm in the parish hall.",
+            "Please bring your own chair.",
+        )
+    )
     wide = '<w:tcPr><w:gridSpan w:val="2"/></w:tcPr>'
     rows = [[("Plot", ""), ("Rent", "")], [("17", ""), ("48.00 GBP", "")], [("Paid in full", wide)]]
     table = "".join(
-        "<w:tr>" + "".join(cell.format(text=text, props=props) for text, props in row) + "</w:tr>"
+        "<w:tr>" + "".join(f"<w:tc>{props}{paragraph(text)}</w:tc>" for text, props in row) + "</w:tr>"
         for row in rows
     )
-    document = (
-        f'{_XML}<w:document xmlns:w="{_OPENXML}/wordprocessingml/2006/main"><w:body>{body}'
-        f"<w:tbl>{table}</w:tbl></w:body></w:document>"
+    files = {
+        "word/document.xml": part("document", f"<w:body>{body}<w:tbl>{table}</w:tbl></w:body>"),
+        "word/header1.xml": part("hdr", paragraph("Allotment Society of Whitby")),
+        "word/footer1.xml": part("ftr", paragraph("Account 12345678, sort code 11-22-33")),
+    }
+    return _openxml(
+        "word/document.xml",
+        "wordprocessingml.document.main",
+        {
+            "word/_rels/document.xml.rels": _relations(
+                {"rId1": ("header", "header1.xml"), "rId2": ("footer", "footer1.xml")}
+            ),
+            **files,
+        },
+        {"word/header1.xml": "wordprocessingml.header", "word/footer1.xml": "wordprocessingml.footer"},
     )
-    return _openxml("word/document.xml", "wordprocessingml.document.main", {"word/document.xml": document})
 
 
 def xlsx() -> bytes:

@@ -1,0 +1,59 @@
+"""Plain text files, and text of unknown encoding."""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tasks.documents import Extraction, Page
+from tasks.errors import FileError
+from tasks.reading.cleaning import MAX_PAGE_CHARACTERS, shown, text_page
+from tasks.reading.kinds import Kind
+from tasks.settings import Settings
+
+_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+# <meta charset="..."> or <meta http-equiv="Content-Type" content="text/html; charset=...">
+_HTML_CHARSET = re.compile(rb"<meta[^>]{1,200}charset=[\"']?([\w.:-]{1,40})", re.IGNORECASE)
+
+
+def extract_plain(path: Path, name: str, kind: Kind, settings: Settings) -> Extraction:
+    """A text file. Form feeds separate pages.
+
+    Raises:
+        FileError: it has too many pages.
+    """
+    # Of a text larger than all pages may hold, the rest would be thrown away after decoding.
+    with path.open("rb") as file:
+        text = decoded(file.read(settings.max_pages * MAX_PAGE_CHARACTERS))
+    return Extraction(mime=kind, pages=pages_of(text.split("\f"), name, settings))
+
+
+def pages_of(texts: Sequence[str], name: str, settings: Settings) -> tuple[Page, ...]:
+    """One page for each text.
+
+    Raises:
+        FileError: they are too many.
+    """
+    if len(texts) > settings.max_pages:
+        raise FileError(
+            f"{shown(name)} has {len(texts):,} pages; the limit is {settings.max_pages:,}.",
+            "Split it, or raise the setting max_pages.",
+        )
+    return tuple(text_page(number, text) for number, text in enumerate(texts, 1))
+
+
+def decoded(data: bytes, charset: str = "") -> str:
+    """Text by its byte order mark, as `charset`, as UTF-8, as HTML says in its head, or as Windows-1252.
+
+    The last takes any bytes. UTF-8 comes before what HTML says, because it is never right by chance.
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    named = _HTML_CHARSET.search(data[:4096])
+    for encoding in (charset, "utf-8", named[1].decode("ascii") if named else ""):
+        # Who says Latin-1 means Windows-1252, the same with quotes, dashes and the euro (WHATWG Encoding).
+        is_latin = encoding.lower() in ("iso-8859-1", "latin-1", "latin1")
+        with suppress(LookupError, ValueError):
+            return data.decode("cp1252" if is_latin else encoding)
+    return data.decode("cp1252", "replace")
