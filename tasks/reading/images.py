@@ -126,12 +126,13 @@ def _refuse_bomb(image: "Image", name: str) -> None:
 
 
 def _frames(image: "Image", enough: int) -> list[int]:
-    """Indexes of the frames that are pages: all of a TIFF but its thumbnails, else only the first.
+    """Indexes of the frames that are pages: all of a TIFF but its thumbnails, else only the main one.
 
     The further frames of a GIF or WebP are an animation, of a JPEG (MPO) or HEIC depth maps or previews.
+    The main one is where Pillow stands after opening; in a HEIC it need not be the first.
     """
     if image.format != "TIFF":
-        return [0]
+        return [image.tell()]
     pages: list[int] = []
     index = 0
     while len(pages) < enough:
