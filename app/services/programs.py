@@ -18,6 +18,8 @@ REDIS = "redis"
 """The program that starts first and stops last."""
 WORKERS = "workers"
 """The group of all others: they start together and stop together."""
+WORKER_START_SECONDS = 2
+"""A worker that cannot be imported or configured ends within this time."""
 
 # fmt: off
 KEPT_VARIABLES = frozenset((
@@ -46,7 +48,7 @@ def default_programs(settings: Settings) -> tuple[Program, ...]:
     """Redis, unless the user has one, and the local workers."""
 
     def shoebox(name: str, *arguments: str) -> Program:
-        return Program(name, (sys.executable, "-m", "app", *arguments))
+        return Program(name, (sys.executable, "-m", "app", *arguments), start_seconds=WORKER_START_SECONDS)
 
     workers = (
         shoebox("home", "worker", "--queues", "home", "--name", "home"),
@@ -56,7 +58,7 @@ def default_programs(settings: Settings) -> tuple[Program, ...]:
     )
     if settings.redis_url is not None:
         return workers
-    return (shoebox(REDIS, "_serve-redis"), *workers)
+    return (Program(REDIS, (sys.executable, "-m", "app", "_serve-redis")), *workers)
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
