@@ -177,7 +177,7 @@ def test_children_get_a_small_environment(running: Settings, monkeypatch: pytest
 
 def test_up_starts_what_is_missing(running: Settings) -> None:
     control = (sys.executable, "-m", "supervisor.supervisorctl", "-s", f"unix://{supervisor_socket(running)}")
-    subprocess.run([*control, "stop", "workers:cpu"], check=True, capture_output=True)
+    subprocess.run([*control, "stop", "workers:cpu", "redis"], check=True, capture_output=True)
     assert any("cpu is stopped" in problem for problem in status(running).problems)
     assert not up(running, PROGRAMS).already_up
     assert status(running).problems == ()

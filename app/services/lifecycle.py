@@ -97,8 +97,10 @@ def _wait_for_redis(settings: Settings, supervisor: Supervisor, deadline: float)
             redis = next((one for one in supervisor.programs() if one.name == REDIS), None)
             if redis is None:
                 raise
-            if redis.state in ("BACKOFF", "FATAL", "EXITED") or time.monotonic() > deadline:
+            if redis.state in ("BACKOFF", "FATAL") or time.monotonic() > deadline:
                 raise _did_not_start(settings, redis) from error
+            if redis.state == "STOPPED":
+                supervisor.start(redis)
         time.sleep(POLL_SECONDS)
 
 
