@@ -1,6 +1,5 @@
 """The command line: what commands there are, and how errors become words and exit codes."""
 
-import os
 import sys
 from typing import NoReturn
 
@@ -56,10 +55,6 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (head, less) has gone. Python would complain once more while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.OK)
     sys.exit(ExitCode.OK)
 
 

@@ -110,17 +110,24 @@ class FileResult(Value):
 
 
 def measure_folder(
-    folder: Path, read: Callable[[Path], DocumentText], engine: "ReadingEngine", recipe: Recipe
+    folder: Path,
+    read: Callable[[Path], DocumentText],
+    engine: "ReadingEngine",
+    recipe: Recipe,
+    category: str | None = None,
 ) -> AccuracyReport:
     """Read every file that `truth.json` in the folder names, and compare.
 
-    Each file is analysed as the category that the engine chose for it, as in real life.
+    Each file is analysed as the category that the engine chose for it, as in real life. `category` is the
+    true one of those files whose truth names none.
 
     Raises:
         NotFoundError: there is no truth file, or a file that it names is missing.
         FileError: the truth file is not in the documented form, or a file cannot be read.
     """
     truth = read_truth(folder / TRUTH_FILE)
+    if category is not None:
+        truth = {name: {CATEGORY: category, **facts} for name, facts in truth.items()}
     results: dict[str, FileResult] = {}
     for name in truth:
         path = folder / name

@@ -16,14 +16,18 @@ HOME_QUEUE = "home"
 CPU_QUEUE = "cpu"
 GPU_QUEUE = "gpu"
 
+_READING_VERSION = "1"
+"""To be raised whenever `tasks.reading` may give another text for the same file."""
+
 
 def plan_extract(document: DocumentRow) -> list[UnitPlan]:
     """One unit that reads the file."""
     # The kind of a file is also told by its extension: the same bytes under another may read differently.
     extension = document.name.rpartition(".")[2].lower()
     params = ExtractParams(sha256=document.sha256, name=document.name)
-    key = f"{document.sha256}:{Stage.EXTRACT}:kreuzberg-{version('kreuzberg')}:{extension}"
-    return [UnitPlan(Stage.EXTRACT, HOME_QUEUE, "kreuzberg", params.model_dump(mode="json"), key)]
+    readers = "-".join((_READING_VERSION, version("kreuzberg"), version("pypdfium2")))
+    key = f"{document.sha256}:{Stage.EXTRACT}:{readers}:{extension}"
+    return [UnitPlan(Stage.EXTRACT, HOME_QUEUE, "reading", params.model_dump(mode="json"), key)]
 
 
 def plan_ocr(ledger: Ledger, settings: Settings, document: DocumentRow) -> list[UnitPlan]:

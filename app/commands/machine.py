@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -28,6 +29,41 @@ def doctor(as_json: bool) -> None:
     sys.exit(exit_code(checks))
 
 
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--recipe", default=None, help="The recipe to read them by.")
+@click.option("--category", default=None, help="The true category of files whose truth names none.")
+@json_option
+def accuracy(folder: Path, recipe: str | None, category: str | None, as_json: bool) -> None:
+    """Measure how well the offline engine reads FOLDER, which holds files and a truth.json.
+
+    docs/offline-engine.md says what the truth file looks like and what counts as right.
+    """
+    from app.accuracy import measure_offline
+    from app.tables import print_table
+
+    report = measure_offline(folder, get_settings(), recipe, category)
+    if as_json:
+        click.echo(report.model_dump_json(indent=1))
+        return
+    click.echo(f"{report.engine} on {len(report.rows)} files", err=True)
+    print_table(
+        ("field", "right", "of", "share", "wrong", "missing", "truth not in the text"),
+        [
+            (
+                field.field,
+                str(field.right),
+                str(field.total),
+                f"{field.share:.0%}",
+                str(field.wrong),
+                str(field.missing),
+                str(field.not_in_text),
+            )
+            for field in report.fields
+        ],
+    )
+
+
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
@@ -37,4 +73,4 @@ def test(arguments: tuple[str, ...]) -> None:
     sys.exit(main(list(arguments)))
 
 
-COMMANDS = (doctor, test)
+COMMANDS = (doctor, accuracy, test)
