@@ -151,6 +151,21 @@ def test_blocks_whose_rows_do_not_match_are_not_mixed() -> None:
     assert blocks(page) == [list(address), list(sender)]
 
 
+def test_a_table_below_two_blocks_stays_whole_though_it_shares_their_gutter() -> None:
+    address = ("Mrs Jane Hartley", "Flat 2", "14 Orchard Lane", "Bath", "England")
+    sender = ("Water and Heat", "Customer office", "Open from eight", "to five o'clock")
+    goods = ("Goods and services", "Oak shelf", "Wall bracket", "Delivery by van")
+    prices = ("Price in pounds", "318.00", "36.80", "49.00")
+    page = [
+        *column(address, 0, 0),
+        *column(sender, 600, 5, pitch=33),
+        *column(goods, 0, 220),
+        *column(prices, 600, 220),
+    ]
+    table = [f"{name}\t{price}" for name, price in zip(goods, prices, strict=True)]
+    assert blocks(page) == [list(address), list(sender), table]
+
+
 def test_wide_gaps_within_a_row_become_tabs_and_narrow_ones_spaces() -> None:
     page = [line("Total", 0, 3), line("of all goods", 62, 0), line("12.00", 400, 1)]
     assert arrange(shuffled(page)).text == "Total of all goods\t12.00"

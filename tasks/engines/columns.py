@@ -15,7 +15,7 @@ from tasks.engines.page_boxes import Box, Row, rows
 MIN_GUTTER = 0.5
 """A text detector's boxes reach about a quarter of a line beyond the ink."""
 REACH = 2.0
-"""A line this near above or below two columns, and over one of them only, belongs to that one."""
+"""Columns end where the whole width of the page is empty for this height."""
 
 MIN_ROWS = 3
 MIN_LETTERS = 0.5
@@ -49,7 +49,7 @@ def find_columns(boxes: list[Box], line_height: float) -> ColumnCut | None:
     """Divide the boxes at the longest gutter between columns of text, if there is one."""
     bands = _bands(boxes)
     tried: set[tuple[int, Gap]] = set()
-    for first, end, gaps in _runs(bands, MIN_GUTTER * line_height):
+    for first, end, gaps in _runs(bands, line_height):
         for gap in sorted(gaps, key=_width, reverse=True):
             if (end, gap) in tried:  # the same gutter, beginning further down
                 continue
@@ -80,14 +80,18 @@ def _bands(boxes: Iterable[Box]) -> list[Band]:
     return bands
 
 
-def _runs(bands: list[Band], min_width: float) -> Iterator[tuple[int, int, list[Gap]]]:
+def _runs(bands: list[Band], line_height: float) -> Iterator[tuple[int, int, list[Gap]]]:
     """Runs of bands with gaps in common (first, one past the last, gaps), those of most boxes first."""
+    min_width, reach = MIN_GUTTER * line_height, REACH * line_height
     runs = []
     for first, band in enumerate(bands):
         # Lines of two columns may alternate, so that no band holds both sides of the gutter.
         pair = band + bands[first + 1] if first + 1 < len(bands) else band
         gaps, end = _inner_gaps(band, min_width) or _inner_gaps(pair, min_width), first + 1
-        while gaps and end < len(bands) and (common := _narrowed(gaps, bands[end], min_width)):
+        while end < len(bands) and _distance(bands[end - 1], bands[end]) < reach:
+            common = _narrowed(gaps, bands[end], min_width)
+            if not common:
+                break
             gaps, end = common, end + 1
         if gaps:
             runs.append((sum(map(len, bands[first:end])), first, end, gaps))

@@ -33,9 +33,10 @@ DETECTION_SIDE = 1600
 """Longer side, in pixels, at which text is looked for on an A4 page. PaddleOCR's own choice takes 3.8 GB
 instead of 0.8; a side of 2400 finds nothing more even in print of 4 points."""
 DETECTION_AREA = DETECTION_SIDE * DETECTION_SIDE / math.sqrt(2)
-OUT_OF_MEMORY = ("bad_alloc", "allocate memory", "out of memory", "insufficient memory")
 LONGEST_DETECTION_SIDE = 4000
 """PaddleOCR scales down beyond this, with a warning."""
+OUT_OF_MEMORY = ("bad_alloc", "allocate memory", "out of memory", "insufficient memory")
+"""What the texts of onnxruntime's and OpenCV's exceptions hold when memory ran out; seen under a limit."""
 
 
 class PaddleEngine:
@@ -79,9 +80,9 @@ class PaddleEngine:
         )
 
     def _see(self, image: NDArray[np.uint8]) -> list[SeenLine]:
-        if self._pipeline is None:
-            self._pipeline = _load(self._models_dir, self._threads)
         try:
+            if self._pipeline is None:
+                self._pipeline = _load(self._models_dir, self._threads)
             [result] = self._pipeline.predict(image, text_det_limit_side_len=_detection_side(image))
         except Exception as error:  # onnxruntime's exceptions have no other common base
             if _is_out_of_memory(error):
@@ -109,7 +110,7 @@ def _as_line(line: SeenLine) -> Line:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether onnxruntime or OpenCV failed for want of memory, which only their texts tell."""
+    """Whether onnxruntime or OpenCV failed for want of memory: they have no exception of their own for it."""
     text = str(error).lower()
     return any(sign in text for sign in OUT_OF_MEMORY)
 
