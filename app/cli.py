@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import click
 
+from app import __version__
 from app.commands import documents, machine, services
 from app.plain_text import visible_lines
 from tasks.errors import ExitCode, ShoeboxError
@@ -24,7 +25,7 @@ Exit codes:
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="shoebox", message="shoebox %(version)s")
+@click.version_option(__version__, message="shoebox %(version)s")
 @click.pass_context
 def shoebox(context: click.Context) -> None:
     """Drop your papers in, get a table you can trust. Nothing leaves your machines.

@@ -127,7 +127,8 @@ class _Bars:
         self._lines.show(documents, reading)
         ended = sum(document.state in FINAL_STATES for document in documents)
         self._bars.update(self._all, completed=ended)
-        busy = [document for document in documents if document.id in reading][:_SHOWN_DOCUMENTS]
+        busy = [document for document in documents if document.id in reading]
+        busy = sorted(busy, key=lambda document: not reading[document.id].is_active)[:_SHOWN_DOCUMENTS]
         for gone in self._shown.keys() - {document.id for document in busy}:
             self._bars.remove_task(self._shown.pop(gone))
         for document in busy:

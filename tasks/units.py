@@ -192,14 +192,19 @@ class Progress:
 
     done: int
     planned: int
+    is_active: bool
+    """Whether a unit is with a worker or on its way there."""
 
 
 def progress(ledger: Ledger, documents: Iterable[str]) -> dict[str, Progress]:
     """Progress of the given documents in their current stage; a document without units is left out."""
     rows = ledger.db.execute(
-        "SELECT u.document, count(*) AS planned, sum(u.state IN ('done', 'failed', 'quarantined')) AS done"
+        "SELECT u.document, count(*) AS planned, sum(u.state IN ('done', 'failed', 'quarantined')) AS done,"
+        " max(u.state IN ('queued', 'running')) AS active"
         " FROM units u JOIN documents d ON d.id = u.document AND d.stage = u.stage"
         " WHERE u.document IN (SELECT value FROM json_each(?)) GROUP BY u.document",
         (json.dumps(list(documents)),),
     )
-    return {row["document"]: Progress(done=row["done"], planned=row["planned"]) for row in rows}
+    return {
+        row["document"]: Progress(row["done"], row["planned"], is_active=bool(row["active"])) for row in rows
+    }

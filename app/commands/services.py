@@ -103,7 +103,7 @@ def _print_status(facts: dict[str, Any]) -> None:
     )
     if redis["up"]:
         memory = redis["memory_bytes"] / 1e6
-        click.echo(f"Redis {redis['version']} at {redis['place']}, {memory:.1f} MB")
+        click.echo(f"{redis['place']}: version {redis['version']}, {memory:.1f} MB")
     for worker in facts["workers"]:
         queues = ", ".join(worker["queues"])
         click.echo(f"worker {visible(worker['worker'])} serves {queues} with {worker['slots']} at a time")
