@@ -4,7 +4,12 @@
 `tasks.ledger` costs a user interface no Celery.
 """
 
+import os
 from typing import Any
+
+# onnxruntime 1.29 and later reports to its maker, and leaves an identifier in ~/.cache, unless this is set
+# before it is first imported (microsoft/onnxruntime#27379). Child processes inherit it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from tasks.broker_url import redis_url
 from tasks.documents import Failure, Stage
 from tasks.exchange import Exchange, connect
 from tasks.home import Home
+from tasks.ledger import Ledger
 from tasks.orders import Order, Outcome
 from tasks.planning import GPU_QUEUE
 from tasks.publishing import publish_record, publish_unit
@@ -96,15 +97,15 @@ def analyse(self: Any, order: dict[str, Any]) -> None:
 @shared_task(name=RECORD_TASK)
 def record(unit: int) -> None:
     """Record the outcome of a unit and release what comes next."""
-    with Home.open(get_settings()) as home:
-        home.record(unit)
+    with Ledger.open(get_settings()) as ledger:
+        Home(ledger, get_settings(), exchange()).record(unit)
 
 
 @shared_task(name=TICK_TASK)
 def tick() -> None:
     """Look after units that got lost."""
-    with Home.open(get_settings()) as home:
-        home.tick()
+    with Ledger.open(get_settings()) as ledger:
+        Home(ledger, get_settings(), exchange()).tick()
 
 
 @task_failure.connect

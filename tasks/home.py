@@ -41,7 +41,7 @@ class Home:
     @classmethod
     @contextmanager
     def open(cls, settings: Settings) -> Iterator[Self]:
-        """Open the ledger and a client to Redis, for one task or command.
+        """Open the ledger and a client to Redis, for one command.
 
         Raises:
             ServiceError: the ledger cannot be opened, or the embedded Redis was never started.

@@ -1,6 +1,7 @@
 """Which units a stage needs, and under which key their results are kept."""
 
 import hashlib
+from functools import cache
 from importlib.metadata import version
 
 from tasks.documents import DocumentText, PageText, Stage, TextSource
@@ -20,12 +21,18 @@ _READING_VERSION = "1"
 """To be raised whenever `tasks.reading` may give another text for the same file."""
 
 
+@cache
+def _version(package: str) -> str:
+    """An installed package's version. Looking it up reads files, and every unit asks."""
+    return version(package)
+
+
 def plan_extract(document: DocumentRow) -> list[UnitPlan]:
     """One unit that reads the file."""
     # The kind of a file is also told by its extension: the same bytes under another may read differently.
     extension = document.name.rpartition(".")[2].lower()
     params = ExtractParams(sha256=document.sha256, name=document.name)
-    readers = "-".join((_READING_VERSION, version("kreuzberg"), version("pypdfium2")))
+    readers = "-".join((_READING_VERSION, _version("kreuzberg"), _version("pypdfium2")))
     key = f"{document.sha256}:{Stage.EXTRACT}:{readers}:{extension}"
     return [UnitPlan(Stage.EXTRACT, HOME_QUEUE, "reading", params.model_dump(mode="json"), key)]
 
@@ -45,7 +52,7 @@ def plan_ocr_window(
 ) -> UnitPlan:
     """The unit that reads these pages by OCR."""
     params = OcrParams(sha256=document.sha256, mime=document.mime, pages=numbers)
-    model = f"paddleocr-{version('paddleocr')}-{version('rapidocr')}"
+    model = f"paddleocr-{_version('paddleocr')}-{_version('rapidocr')}"
     window = ",".join(map(str, numbers))
     key = f"{document.sha256}:{Stage.OCR}:{model}:{settings.render_dpi}:{settings.max_page_pixels}:{window}"
     return UnitPlan(Stage.OCR, GPU_QUEUE, "paddleocr", params.model_dump(mode="json"), key, attempts)

@@ -5,7 +5,6 @@ are not installed.
 """
 
 import importlib.metadata
-import os
 import shutil
 import tempfile
 from contextlib import suppress
@@ -45,15 +44,6 @@ def models_version() -> str:
         ConfigError: the wheel is not installed.
     """
     return f"{WHEEL}-{_wheel().version}-{LAYOUT_REVISION}"
-
-
-def forbid_telemetry() -> None:
-    """Keep onnxruntime from reporting to its maker. To be called before it is first imported.
-
-    Since 1.29 the official builds for Linux and macOS upload facts about the machine and the models, and
-    leave an identifier in ~/.cache, unless this variable is set (microsoft/onnxruntime#27379).
-    """
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def ensure_models(models_dir: Path) -> OcrModels:
@@ -142,7 +132,6 @@ def _characters(recognition: Path) -> list[str]:
     It is in the ONNX metadata, one character a line. Cut at newlines only: `splitlines()` would also cut
     at characters that are part of the alphabet.
     """
-    forbid_telemetry()
     import onnxruntime
 
     try:

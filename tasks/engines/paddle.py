@@ -19,7 +19,6 @@ from tasks.engines.ocr_models import (
     DETECTION_NAME,
     RECOGNITION_NAME,
     ensure_models,
-    forbid_telemetry,
     models_version,
 )
 from tasks.engines.page_boxes import SeenLine
@@ -120,7 +119,6 @@ def _load(models_dir: Path, threads: int) -> Any:
     models = ensure_models(models_dir)
     os.environ.setdefault("PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK", "True")  # else it calls four model hubs
     os.environ.setdefault("PADDLE_PDX_CACHE_HOME", str(models_dir / "paddlex"))  # else ~/.paddlex
-    forbid_telemetry()
     _vouch_for_headless_opencv()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of libraries that PaddleX imports and we never call
