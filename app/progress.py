@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _SHOWN_DOCUMENTS = 5
 _WAIT_SECONDS = 0.5
 _CHECK_SECONDS = 5.0
+_LEAST_SECONDS = 0.2
+"""Between two looks, however much happens: with thousands of documents a look costs something."""
 
 
 class Waiter:
@@ -32,6 +34,7 @@ class Waiter:
         from redis.exceptions import RedisError
 
         try:
+            time.sleep(_LEAST_SECONDS)
             self._last_id, _ = read_events(
                 self._home.exchange.redis, self._home.ledger.home, self._last_id, int(_WAIT_SECONDS * 1000)
             )

@@ -40,7 +40,7 @@ return 0
 """
 
 
-def connect(url: str) -> "Redis":
+def connect(url: str, retries: int = 4) -> "Redis":
     """A client that survives a restart of Redis: short time-outs, several tries."""
     from redis import Redis
     from redis.backoff import ExponentialBackoff
@@ -50,7 +50,7 @@ def connect(url: str) -> "Redis":
     return Redis.from_url(
         url,
         socket_timeout=5,
-        retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries=4),
+        retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries=retries),
         retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
     )
 

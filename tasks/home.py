@@ -13,7 +13,7 @@ from typing import Self
 from tasks.broker_url import redis_url
 from tasks.dispatch import Dispatcher
 from tasks.documents import FINAL_STATES, Failure, Stage
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, ServiceError
 from tasks.events import Event, EventKind, emit
 from tasks.exchange import Exchange, connect
 from tasks.ledger import DocumentRow, Ledger
@@ -43,11 +43,16 @@ class Home:
     def open(cls, settings: Settings) -> Iterator[Self]:
         """Open the ledger and a client to Redis, for one command.
 
+        The embedded Redis need not run: what is decided meanwhile is in the ledger.
+
         Raises:
-            ServiceError: the ledger cannot be opened, or the embedded Redis was never started.
+            ServiceError: the ledger cannot be opened.
         """
         with Ledger.open(settings) as ledger:
-            redis = connect(redis_url(settings))
+            try:
+                redis = connect(redis_url(settings))
+            except ServiceError:
+                redis = connect(f"unix://{settings.data_dir}/redis-is-not-running", retries=0)
             try:
                 yield cls(ledger, settings, Exchange(redis))
             finally:

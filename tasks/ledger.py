@@ -139,14 +139,25 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, with the write lock held from the start."""
-        self.db.execute("BEGIN IMMEDIATE")
+        """All or nothing, with the write lock held from the start.
+
+        Raises:
+            ServiceError: the ledger cannot be written, for example because the disk is full.
+        """
         try:
-            yield
-        except BaseException:
-            self.db.execute("ROLLBACK")
-            raise
-        self.db.execute("COMMIT")
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.db.execute("COMMIT")
+            except BaseException:
+                if self.db.in_transaction:  # SQLite itself rolls back after some errors
+                    self.db.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise ServiceError(
+                f"The ledger cannot be written: {error}.",
+                "Free some space on its disk if that is full, and try again. Nothing was lost.",
+            ) from error
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed; cheap to poll."""

@@ -8,22 +8,24 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tasks import planning, spool
 from tasks.documents import (
     FINAL_STATES,
     OUTSTANDING_STATES,
     Failure,
+    OcrResult,
     Page,
     Stage,
     State,
-    TextSource,
 )
 from tasks.errors import ConfigError, NotFoundError
 from tasks.ledger import DocumentRow, Ledger
 from tasks.orders import OcrParams, Outcome
 from tasks.recipes import load_recipe
-from tasks.results import apply_result
+from tasks.results import apply_result, put_unread_pages
+from tasks.review import review_reasons
 from tasks.settings import Settings
 from tasks.units import UnitPlan, UnitRow, delete_units, mark_ended, mark_waiting, plan_units, unit, units_of
 
@@ -125,9 +127,26 @@ class Pipeline:
             return Failure(kind="file", message=error.message, remedy=error.remedy)
         except (ValueError, LookupError) as error:  # pydantic's ValidationError is a ValueError
             return Failure(kind="error", message=f"The {ended.stage} stage gave a wrong result: {error}.")
-        self.ledger.put_result(ended.result_key, document.sha256, result)
+        self._keep_result(document, ended, result)
         mark_ended(self.ledger, ended.id, State.DONE, worker=outcome.worker, seconds=outcome.seconds)
         return None
+
+    def _keep_result(self, document: DocumentRow, ended: UnitRow, result: dict[str, Any]) -> None:
+        """Keep a result for the next time; of OCR each page that could be read."""
+        if ended.stage is not Stage.OCR:
+            self.ledger.put_result(ended.result_key, document.sha256, result)
+            return
+        for page in OcrResult.model_validate(result).pages:
+            if not page.error:
+                key = planning.ocr_page_key(self.settings, document, page.number)
+                self.ledger.put_result(key, document.sha256, page.model_dump(mode="json"))
+
+    def _take_known_pages(self, document: DocumentRow) -> None:
+        """Pages that were read by OCR before are not read again."""
+        needed = [page.number for page in self.ledger.pages(document.id) if page.needs_ocr]
+        keys = [planning.ocr_page_key(self.settings, document, number) for number in needed]
+        known = [result for key in keys if (result := self.ledger.result(key)) is not None]
+        self.ledger.put_pages(document.id, map(Page.model_validate, known))
 
     def _enter_failure(self, document: DocumentRow, ended: UnitRow, failure: Failure, worker: str) -> None:
         """Try the unit again, or end it: a file at fault at once, anything else after `max_attempts`."""
@@ -164,20 +183,14 @@ class Pipeline:
         self.ledger.db.execute("DELETE FROM units WHERE id = ?", (ended.id,))
         self._plan(
             document,
-            [
-                planning.plan_ocr_window(self.settings, document, (page,), attempts=ended.attempts + 1)
-                for page in pages
-            ],
+            [planning.plan_ocr_window(document, (page,), attempts=ended.attempts + 1) for page in pages],
         )
         return True
 
     def _enter_unread_pages(self, document: DocumentRow, ended: UnitRow, failure: Failure) -> None:
         """The pages of an OCR unit that ended without a result keep the text they have, with the reason."""
         numbers = OcrParams.model_validate(ended.params).pages
-        pages = {page.number: page for page in self.ledger.pages(document.id)}
-        self.ledger.put_pages(
-            document.id, [pages[number].model_copy(update={"error": failure.message}) for number in numbers]
-        )
+        put_unread_pages(self.ledger, document, dict.fromkeys(numbers, failure.message))
 
     def _enter_stage(self, document: DocumentRow, stage: Stage, plans: list[UnitPlan]) -> None:
         self.ledger.update_document(document.id, stage=stage)
@@ -190,7 +203,7 @@ class Pipeline:
             ConfigError: the document's recipe is gone or wrong.
         """
         for planned in plan_units(self.ledger, document, plans):
-            known = self.ledger.result(planned.result_key)
+            known = self.ledger.result(planned.result_key) if planned.result_key else None
             if known is None:
                 continue
             recipe = load_recipe(document.recipe, self.settings.recipes_path)
@@ -218,6 +231,7 @@ class Pipeline:
     def _following(self, document: DocumentRow) -> tuple[Stage, list[UnitPlan]] | None:
         """The next stage that has anything to do, with its units; None at the end of the way."""
         if document.stage is Stage.EXTRACT:
+            self._take_known_pages(document)
             plans = planning.plan_ocr(self.ledger, self.settings, document)
             if plans:
                 return Stage.OCR, plans
@@ -287,27 +301,3 @@ class Pipeline:
             self.ledger.delete_document(document)
         spool.discard(self.settings, document.sha256)
         return outstanding
-
-
-def review_reasons(document: DocumentRow, pages: list[Page], review_below: float) -> list[str]:
-    """Why a person should look at a document that was read to the end, in sentences; empty if nobody need."""
-    reasons = []
-    unread: dict[str, list[int]] = {}
-    for page in pages:
-        if page.error:
-            unread.setdefault(page.error, []).append(page.number)
-    for error, numbers in unread.items():
-        reasons.append(f"{_pages_in_words(numbers)}: {error}")
-    if not any(page.text.strip() and page.source is not TextSource.NONE for page in pages):
-        reasons.append(
-            f"No text was found on {'its page' if len(pages) == 1 else f'any of {len(pages)} pages'}."
-        )
-    elif (document.confidence or 0.0) < review_below:
-        reasons.append(f"The category {document.category!r} is uncertain ({document.confidence or 0:.0%}).")
-    return reasons
-
-
-def _pages_in_words(numbers: list[int]) -> str:
-    shown = ", ".join(str(number) for number in numbers[:10])
-    more = f" and {len(numbers) - 10} more" if len(numbers) > 10 else ""
-    return f"Page{'s' if len(numbers) > 1 else ''} {shown}{more}"

@@ -37,25 +37,26 @@ def plan_extract(document: DocumentRow) -> list[UnitPlan]:
     return [UnitPlan(Stage.EXTRACT, HOME_QUEUE, "reading", params.model_dump(mode="json"), key)]
 
 
+def ocr_page_key(settings: Settings, document: DocumentRow, number: int) -> str:
+    """Under which key the OCR of a page is kept. By page, so that windows may be cut in any way."""
+    model = f"paddleocr-{_version('paddleocr')}-{_version('rapidocr')}"
+    return f"{document.sha256}:{Stage.OCR}:{model}:{settings.render_dpi}:{settings.max_page_pixels}:{number}"
+
+
 def plan_ocr(ledger: Ledger, settings: Settings, document: DocumentRow) -> list[UnitPlan]:
-    """A unit for each window of the pages that need OCR; none if no page does."""
+    """A unit for each window of the pages that still need OCR; none if no page does."""
     needed = [page.number for page in ledger.pages(document.id) if page.needs_ocr]
     size = settings.ocr_window_pages
     return [
-        plan_ocr_window(settings, document, tuple(needed[start : start + size]))
+        plan_ocr_window(document, tuple(needed[start : start + size]))
         for start in range(0, len(needed), size)
     ]
 
 
-def plan_ocr_window(
-    settings: Settings, document: DocumentRow, numbers: tuple[int, ...], attempts: int = 0
-) -> UnitPlan:
+def plan_ocr_window(document: DocumentRow, numbers: tuple[int, ...], attempts: int = 0) -> UnitPlan:
     """The unit that reads these pages by OCR."""
     params = OcrParams(sha256=document.sha256, mime=document.mime, pages=numbers)
-    model = f"paddleocr-{_version('paddleocr')}-{_version('rapidocr')}"
-    window = ",".join(map(str, numbers))
-    key = f"{document.sha256}:{Stage.OCR}:{model}:{settings.render_dpi}:{settings.max_page_pixels}:{window}"
-    return UnitPlan(Stage.OCR, GPU_QUEUE, "paddleocr", params.model_dump(mode="json"), key, attempts)
+    return UnitPlan(Stage.OCR, GPU_QUEUE, "paddleocr", params.model_dump(mode="json"), "", attempts)
 
 
 def plan_reading(ledger: Ledger, settings: Settings, document: DocumentRow, stage: Stage) -> list[UnitPlan]:

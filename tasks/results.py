@@ -25,7 +25,7 @@ def apply_result(
         case Stage.EXTRACT:
             _apply_extraction(ledger, document, Extraction.model_validate(result))
         case Stage.OCR:
-            ledger.put_pages(document.id, OcrResult.model_validate(result).pages)
+            _apply_ocr(ledger, document, OcrResult.model_validate(result))
         case Stage.CLASSIFY:
             _apply_classification(ledger, recipe, document, ended, Classification.model_validate(result))
         case Stage.ANALYSE:
@@ -37,6 +37,17 @@ def _apply_extraction(ledger: Ledger, document: DocumentRow, extraction: Extract
     ledger.update_document(
         document.id, mime=extraction.mime, page_count=len(extraction.pages), file_title=extraction.title
     )
+
+
+def _apply_ocr(ledger: Ledger, document: DocumentRow, found: OcrResult) -> None:
+    ledger.put_pages(document.id, [page for page in found.pages if not page.error])
+    put_unread_pages(ledger, document, {page.number: page.error for page in found.pages if page.error})
+
+
+def put_unread_pages(ledger: Ledger, document: DocumentRow, errors: dict[int, str]) -> None:
+    """Note why pages could not be read. They keep the text they have, however bad their text layer is."""
+    pages = [page for page in ledger.pages(document.id) if page.number in errors]
+    ledger.put_pages(document.id, [page.model_copy(update={"error": errors[page.number]}) for page in pages])
 
 
 def _apply_classification(

@@ -82,7 +82,7 @@ MIGRATIONS: tuple[str, ...] = (
         queue TEXT NOT NULL,
         model TEXT NOT NULL,
         params TEXT NOT NULL,
-        result_key TEXT NOT NULL,
+        result_key TEXT NOT NULL,               -- empty for OCR, which is kept by page
         urgent INTEGER NOT NULL,
         state TEXT NOT NULL,
         issue INTEGER NOT NULL DEFAULT 0,

@@ -12,7 +12,10 @@ from tasks.ledger import DocumentRow, Ledger
 
 @dataclass(frozen=True, slots=True)
 class UnitPlan:
-    """A unit that should exist. `result_key` identifies its result for ever."""
+    """A unit that should exist.
+
+    `result_key` is the key under which its result is kept; empty if the result is kept in parts.
+    """
 
     stage: Stage
     queue: str

@@ -27,8 +27,8 @@ def slots(queue: str, settings: Settings) -> int:
     }[queue]
 
 
-def serve(queue: str, settings: Settings) -> None:
-    """Run a worker for one queue until it is told to stop. Does not return normally.
+def serve(queue: str, name: str, settings: Settings) -> None:
+    """Run a worker `name@host` for one queue until it is told to stop. Does not return normally.
 
     SIGTERM lets the unit in hand end first.
 
@@ -37,8 +37,6 @@ def serve(queue: str, settings: Settings) -> None:
     """
     from celery.signals import worker_ready, worker_shutdown
 
-    name = f"{queue}@%h"
-    names = [_broker_queue(queue, settings)]
     leaving = threading.Event()
 
     @worker_ready.connect(weak=False)
@@ -57,9 +55,9 @@ def serve(queue: str, settings: Settings) -> None:
         [
             "worker",
             "--hostname",
-            name,
+            f"{name}@%h",
             "--queues",
-            ",".join(names),
+            _broker_queue(queue, settings),
             "--concurrency",
             str(slots(queue, settings)),
             "--pool",

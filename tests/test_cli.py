@@ -17,6 +17,7 @@ from app.report import report
 from tasks.documents import Field, FieldStatus, Page, State, TextSource
 from tasks.errors import ExitCode, NotFoundError
 from tasks.ledger import DocumentRow, Ledger
+from tasks.pipeline import Pipeline
 from tests.system import ROOT, System
 
 HOSTILE = "a\x1b[31m\u202ered[/red]\n=cmd|'calc'!A1"
@@ -74,6 +75,19 @@ def test_errors_have_words_and_an_exit_code(
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     command.run("down")
+
+
+def test_documents_can_be_cancelled_and_removed_while_nothing_runs(command: System) -> None:
+    paths = []
+    with Ledger.open(command.settings) as ledger:
+        for name in ("a.txt", "b.txt"):
+            paths.append(command.folder / name)
+            paths[-1].write_text(name)
+            Pipeline(ledger, command.settings).submit(paths[-1], "builtin", urgent=False)
+    assert "cancelled" in command.run("cancel", "a.txt").stdout
+    command.run("rm", "b.txt", "--yes")
+    assert [document.state for document in command.documents()] == [State.CANCELLED]
+    assert all(path.exists() for path in paths)
 
 
 def test_a_wrong_setting_is_named(command: System) -> None:

@@ -215,6 +215,23 @@ def test_a_bad_page_stands_alone_and_does_not_cost_the_others(
     assert row.message == "Page 1: It was died."
 
 
+def test_retry_reads_only_the_pages_again_that_could_not_be_read(
+    worker: Worker, add: Callable[..., DocumentRow], pipeline: Pipeline, ledger: Ledger
+) -> None:
+    document = add()
+    worker.succeed(document, extraction(*(scanned_page(n) for n in (1, 2, 3))))
+    good = [Page(number=n, text="Invoice", source=TextSource.OCR, score=0.9) for n in (1, 3)]
+    bad = scanned_page(2).model_copy(update={"error": "It was smudged."})
+    worker.succeed(document, OcrResult(pages=(good[0], bad, good[1])))
+    worker.succeed(document, INVOICE)
+    worker.succeed(document, ANALYSIS)
+    assert worker.state(document) is State.REVIEW
+    pipeline.retry(document)
+    [again] = worker.waiting(document)
+    assert OcrParams.model_validate(again.params).pages == (2,)
+    assert [page.text for page in ledger.pages(document.id)] == ["Invoice", "", "Invoice"]
+
+
 def test_a_document_without_text_goes_to_review(
     worker: Worker, add: Callable[..., DocumentRow], ledger: Ledger
 ) -> None:

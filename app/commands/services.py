@@ -116,8 +116,8 @@ def _print_status(facts: dict[str, Any]) -> None:
 @click.command()
 @click.option("--queues", default="cpu,gpu", show_default=True, help="Which queues to serve, with commas.")
 @click.option("--redis", "redis_url", default=None, help="Address of home's Redis (or SHOEBOX_REDIS_URL).")
-@click.option("--name", default=None, hidden=True, help="Name of the program in the supervisor.")
-def worker(queues: str, redis_url: str | None, name: str | None) -> None:  # noqa: ARG001 - read in process lists
+@click.option("--name", default=None, hidden=True, help="Name of the worker before its host's name.")
+def worker(queues: str, redis_url: str | None, name: str | None) -> None:
     """Serve queues headless, on this or another machine, until stopped by Ctrl-C or SIGTERM.
 
     The unit in hand is finished first.
@@ -138,7 +138,8 @@ def worker(queues: str, redis_url: str | None, name: str | None) -> None:  # noq
         sys.exit(serve_all(wanted))
     from tasks.worker import serve
 
-    serve(wanted[0], settings)
+    # A machine may serve a queue more than once, for this home or for others.
+    serve(wanted[0], name or f"{wanted[0]}-{os.getpid()}", settings)
 
 
 def _check_redis(settings: Settings) -> None:
