@@ -75,6 +75,8 @@ def run_unit(
     else:
         outcome = Outcome(issue=order.issue, result=result, seconds=seconds, worker=worker)
     publish_outcome(exchange, order, outcome)
+    ending = outcome.failure.kind if outcome.failure else "done"
+    log.info("%s: %s of %s: %s in %.2f s", order.task_id, order.stage, order.document, ending, seconds)
     return True
 
 

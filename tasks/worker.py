@@ -14,7 +14,7 @@ from tasks.settings import Settings
 log = logging.getLogger("shoebox.worker")
 
 _PRESENCE_SECONDS = 12.0
-_GPU_CHILD_KILOBYTES = 2_500_000
+_GPU_CHILD_KILOBYTES = 2_000_000
 """A gpu child that has grown beyond this is replaced after its unit; it costs loading the models again."""
 
 
@@ -50,6 +50,9 @@ def serve(queue: str, name: str, settings: Settings) -> None:
     def leave(**_: Any) -> None:
         leaving.set()
 
+    # Two lines for each of Celery's tasks, ticks included, would bury what a person looks for in the log.
+    for chatty in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     options = ["--max-memory-per-child", str(_GPU_CHILD_KILOBYTES)] if queue == GPU_QUEUE else []
     get_app().worker_main(
         [
@@ -88,7 +91,7 @@ def run_beat(settings: Settings) -> None:
         }
     }
     # The schedule needs no memory, so it is not kept in a file that a kill could damage.
-    app.Beat(scheduler_cls="celery.beat:Scheduler", loglevel="INFO").run()
+    app.Beat(scheduler_cls="celery.beat:Scheduler", loglevel="WARNING").run()
 
 
 def _broker_queue(queue: str, settings: Settings) -> str:
