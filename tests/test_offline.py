@@ -394,6 +394,7 @@ SAMPLES = [
             "amount": "2500.00",
             "currency": "GBP",
             "party_a": "Harbour Analytics Limited",
+            "party_b": "Otter Books Ltd",
             "notice_period": "three months to the end of a quarter",
         },
     ),

@@ -16,7 +16,7 @@ class OfflineEngine:
     """Deterministic and extractive; implements `tasks.engines.base.ReadingEngine`."""
 
     name = "offline"
-    version = "1"
+    version = "2"
     provisional = True
 
     def classify(self, document: DocumentText, recipe: Recipe) -> Classification:

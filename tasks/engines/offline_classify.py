@@ -92,7 +92,7 @@ def _finds(document: DocumentText, recipe: Recipe) -> Iterator[_Find]:
     name = re.sub(r"[\W_]+", " ", document.name)[-200:]
     for match in pattern.finditer(name):
         yield from _named(words, match, "in the file's name", 0.5)
-    if MAIL_HEADERS in words and document.pages and _has_mail_headers(document.pages[0].text):
+    if MAIL_HEADERS in words and document.pages and has_mail_headers(document.pages[0].text):
         yield _Find(MAIL_HEADERS, "mail headers", "at the beginning", 2.0)
 
 
@@ -108,7 +108,7 @@ def _named(words: tuple[str, ...], match: re.Match[str], where: str, place: floa
             return
 
 
-def _has_mail_headers(text: str) -> bool:
+def has_mail_headers(text: str) -> bool:
     """At least three different header lines in the first eight lines."""
     head = "\n".join(text[:2000].lstrip().split("\n")[:8])
     return len({match[0].lower() for match in _MAIL_HEADER.finditer(head)}) >= 3

@@ -2,44 +2,30 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tasks.engines.offline_addresses import Address, Role, addresses
+from tasks.engines.offline_classify import has_mail_headers
+from tasks.engines.offline_names import IMPRINT, LEGAL_FORM, has_legal_form, is_contact, is_name, sender_line
+from tasks.engines.offline_rows import apart
 from tasks.engines.offline_text import Candidate, Hit, Reading, TextLine
 from tasks.recipes import Category, FieldSpec
 
-_NAME_CHARS = 80
-_LEGAL_FORM = re.compile(
-    r"(?<![^\W_])(?:GmbH(?: & Co\.? ?KG)?|gGmbH|mbH|AG|KGaA|KG|OHG|GbR|UG|e\. ?V\.|e\. ?K\.|a\. ?G\.|eG|SE|"
-    r"Ltd\.?|Limited|LLC|LLP|PLC|plc|Inc\.?|Corp\.?|Corporation|S\.?A\.?R\.?L\.?|SAS|S\.A\.|S\.p\.A\.|S\.r\.l\.|"
-    r"B\.V\.|N\.V\.|S\.L\.)(?![^\W_])",
-    re.IGNORECASE,
-)
-_SHORT_FORM = re.compile(r"(?<![^\W_])(?:AG|KG|UG|SE|eG|SAS|OHG|GbR)(?![^\W_])")
-_IMPRINT = re.compile(
-    r"ust-?\.?-?\s?id|umsatzsteuer-id|steuer-?n(?:umme)?r|geschäftsf|handelsreg|amtsgericht|\bHRB\b|\bvat\b|"
-    r"company (?:no|reg)|registered (?:in|office)|\bIBAN\b|\bBIC\b|kontoinhaber|p\. ?iva|\bsiret\b",
-    re.IGNORECASE,
-)
-_CONTACT = re.compile(r"(?<![^\W_])(?:tel|telefon|fon|phone|fax|e-?mail|web|www)(?![^\W_])|@", re.IGNORECASE)
-_SALUTATION = re.compile(
-    r"(?:herrn?|frau|firma|familie|an|an die|an den|mr|mrs|ms|m\.|mme)\.?", re.IGNORECASE
-)
-_POSTAL = re.compile(
-    r"(?:[A-Z]{1,2}-)?\d{4,5} [^\W\d_]|\b[A-Z]{2} \d{5}\b|\b[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}\b"
-)
-_STREET = re.compile(r"[^\W\d_]{2}[\w.,' -]{0,60} \d{1,5} ?[a-z]?$|^\d{1,5} [^\W\d_]{2}", re.IGNORECASE)
-_SEPARATOR = re.compile(r"\s{0,3}(?:[●•·∙|‧▪*]| [-–—] |,)\s{0,3}")
-_NO_NAME = re.compile(
-    r"(?:GLN|GTIN|ILN|IBAN|BIC|USt|VAT|Tel|Telefon|Fax|Telefax|Datum|Date|Seite|Page|Nr|No|Rechnung|Invoice|Steuer)"
-    r"(?![^\W\d_])|.{0,40}(?:nummer|number|-nr\b|nr\.|datum|date)|"
-    r"(?:ship|ships|bill|sold|deliver|delivered|send) to\b|(?:dear|sehr geehrte[r]?|lieber?) |"
-    r"(?:kind|best|warm) regards|yours |mit freundlich|freundliche ",
-    re.IGNORECASE,
-)
 _MAIL_NAME = re.compile(r"\"?(?P<name>[^\"<>,;]{1,80}?)\"?\s{0,2}<[^<>\s]{3,100}>")
-_END_OF_NAME = re.compile(r"[,;(<|●•·\t]| {3}|\s+(?:and|und|et|y|en)\s|\binvoice\b|\brechnung\b", re.I)
+_END_OF_NAME = re.compile(r"[,;(<|●•·\t]| {3}|\s{1,9}(?:and|und|et|y|en)\s|\binvoice\b|\brechnung\b", re.I)
+_BETWEEN = re.compile(r"(?<!\w)(?:between|zwischen|entre|tra|tussen)(?!\w)", re.IGNORECASE)
+_AND = re.compile(r"(?:^|[,)] )(?:and|und|et|e|en)(?: |$)")
+_CLOSING = re.compile(
+    r"(?:yours (?:sincerely|faithfully|truly)|sincerely|(?:kind|best|warm) regards|mit freundlichen? gr|"
+    r"freundliche gr|hochachtungsvoll|viele grüße|cordialement|bien à vous)",
+    re.IGNORECASE,
+)
 _INLINE_LABEL_CHARS = 6
-_LETTERHEAD_LINES = 2
+_TOP_LINES = 6
+_SIGNATURE_LINES = 3
+_PARTY_LINES = 8
+_MAIL_COVER = 0.5
+"""What a header of the mail counts that a bill came with: who sent it on need not have written it."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +51,23 @@ class Party:
 def find_parties(reading: Reading, category: Category) -> dict[str, Candidate]:
     """The best name for each party field; the field with the role `party` is who the document is from."""
     specs = [spec for spec in category.fields if spec.type == "party"]
-    labelled = _labelled(reading, specs)
+    rows = apart(reading)
+    cover = _cover_lines(rows) if category.name != "email" else 0
+    labelled = _labelled(rows, specs, cover)
     found: dict[str, Candidate] = {}
     taken: set[str] = set()
-    addressed = list(_recipients(reading))
+    blocks = addresses(rows.lines, top=cover)
+    addressed = list(_recipients(rows.lines, blocks))
     # The addressee never sent the document, so it is settled first where a label or a block names it.
     for spec in sorted(specs, key=lambda spec: spec.role == "party"):
         guesses: list[Party] = []
         if spec.role == "party":
-            guesses += _senders(reading, category.name, {party.key for party in addressed})
+            guesses += _senders(rows.lines, blocks, cover)
+            guesses += _writers(rows.lines, category.name, {party.key for party in addressed})
         elif spec.name in ("buyer", "recipient"):
             guesses += addressed
+        elif spec.name == "party_b":
+            guesses += _second_parties(rows.lines)
         party = _best(labelled.get(spec.name, []) + [each for each in guesses if each.key not in taken])
         if party:
             taken.add(party.key)
@@ -84,25 +76,12 @@ def find_parties(reading: Reading, category: Category) -> dict[str, Candidate]:
     return found
 
 
-def is_name(text: str) -> bool:
-    """Whether a line, or its beginning, reads like the name of a person or a company."""
-    letters = sum(character.isalpha() for character in text)
-    words = re.findall(r"[^\W\d_]{2,}", text)
-    capitals = sum(word[0].isupper() for word in words)
-    return (
-        3 <= letters <= _NAME_CHARS
-        and len(text) <= _NAME_CHARS
-        and letters > len(text) * 0.6
-        and ":" not in text
-        and "@" not in text
-        and capitals * 2 >= len(words)
-        and (text[0].isupper() or text[0].isdigit())
-        and (not text.endswith((".", "!", "?", ",")) or bool(_LEGAL_FORM.search(text[-12:])))
-        and not _NO_NAME.match(text)
-        and not _POSTAL.search(text)
-        and not _STREET.search(text)
-        and not _SALUTATION.fullmatch(text)
-    )
+def _cover_lines(reading: Reading) -> int:
+    """How many lines belong to the mail that a document came with: its first page, if another follows."""
+    pages = reading.document.pages
+    if len(pages) < 2 or not has_mail_headers(pages[0].text):
+        return 0
+    return sum(line.page is pages[0] for line in reading.lines)
 
 
 def _best(parties: list[Party]) -> Party | None:
@@ -116,11 +95,13 @@ def _best(parties: list[Party]) -> Party | None:
     return Party(first.line, first.start, first.end, 1 - doubt[first.key])
 
 
-def _labelled(reading: Reading, specs: list[FieldSpec]) -> dict[str, list[Party]]:
+def _labelled(reading: Reading, specs: list[FieldSpec], cover: int) -> dict[str, list[Party]]:
     proposals: dict[str, list[Party]] = {}
     for index, hits in enumerate(reading.hits(specs)):
         for hit in hits:
             if party := _after_label(reading, index, hit):
+                if index < cover:
+                    party = replace(party, score=party.score * _MAIL_COVER)
                 proposals.setdefault(hit.spec.name, []).append(party)
     return proposals
 
@@ -161,93 +142,79 @@ def _name_at(line: TextLine, begin: int, score: float) -> Party | None:
     return Party(line, begin, begin + len(name), score) if is_name(name) else None
 
 
-def _recipients(reading: Reading) -> Iterator[Party]:
-    """The addressee: the name above the first street and town, more surely below a sender line or a title."""
+def _whole(line: TextLine, score: float) -> Party:
+    return Party(line, 0, len(line.text), score)
+
+
+def _recipients(lines: list[TextLine], blocks: list[Address]) -> Iterator[Party]:
+    """The addressee: the first address that is not the sender's, and every one that is marked as such."""
     seen = 0
-    for start, _ in _address_blocks(reading):
-        line = reading.lines[start]
-        before = reading.lines[start - 1].text if start else ""
-        titled = bool(_SALUTATION.fullmatch(before.strip(" .,")))
-        below_sender = _sender_line(before) is not None
-        if not titled and not below_sender and (seen or _is_issuer_block(reading, start)):
-            continue
-        seen += 1
-        yield Party(line, 0, len(line.text), 0.75 if titled or below_sender else 0.45)
+    for block in blocks:
+        if block.role is Role.RECIPIENT or (block.role is Role.UNKNOWN and not seen):
+            seen += 1
+            yield _whole(lines[block.name], 0.75 if block.role is Role.RECIPIENT else 0.45)
 
 
-def _senders(reading: Reading, category: str, addressed: set[str]) -> Iterator[Party]:
-    """Who wrote it: sender line, imprint, letterhead, an address with contact details, or the first line."""
-    lines = reading.lines
+def _senders(lines: list[TextLine], blocks: list[Address], top: int) -> Iterator[Party]:
+    """Who wrote it: the sender line, the imprint, the letterhead, an address with contact details."""
     for index, line in enumerate(lines):
-        if name_end := _sender_line(line.text):
+        if name_end := sender_line(line.text):
             yield Party(line, 0, name_end, 0.75)
         yield from _imprint_names(line)
-        if _has_legal_form(line.text) and is_name(line.text):
-            imprint_follows = any(_IMPRINT.search(below.text) for below in lines[index + 1 : index + 4])
-            if index < _LETTERHEAD_LINES + 4 or imprint_follows:
-                yield Party(line, 0, len(line.text), 0.5)
-    for start, _ in _address_blocks(reading):
-        if _is_issuer_block(reading, start):
-            yield Party(lines[start], 0, len(lines[start].text), 0.5)
-    if category in ("receipt", "letter", "statement", "contract") and lines:
+        if is_name(line.text) and _speaks_for_itself(lines, index, at_top=0 <= index - top < _TOP_LINES):
+            yield _whole(line, 0.5)
+    for block in blocks:
+        if block.role is Role.SENDER:
+            yield _whole(lines[block.name], 0.5)
+
+
+def _speaks_for_itself(lines: list[TextLine], index: int, at_top: bool) -> bool:
+    """A company at the top or above its contact details, or any name at the top directly above them."""
+    if has_legal_form(lines[index].text):
+        return at_top or any(is_contact(below.text) for below in lines[index + 1 : index + 4])
+    return at_top and any(is_contact(below.text) for below in lines[index + 1 : index + 2])
+
+
+def _writers(lines: list[TextLine], category: str, addressed: set[str]) -> Iterator[Party]:
+    """Whose name stands first on papers that begin with it, or below the greeting of a letter."""
+    if category in ("receipt", "letter", "statement", "contract"):
         first = next((line for line in lines[:4] if is_name(line.text)), None)
-        if first and Party(first, 0, len(first.text), 0).key not in addressed:
-            yield Party(first, 0, len(first.text), 0.35)
+        if first and _whole(first, 0).key not in addressed:
+            yield _whole(first, 0.35)
+    if category == "letter":
+        for index, line in enumerate(lines):
+            if _CLOSING.match(line.text):
+                below = lines[index + 1 : index + 1 + _SIGNATURE_LINES]
+                yield from (_whole(signature, 0.25) for signature in below if is_name(signature.text))
+
+
+def _second_parties(lines: list[TextLine]) -> Iterator[Party]:
+    """Who follows `between ... and`, where the sentence runs on over a few lines."""
+    for index, line in enumerate(lines):
+        between = _BETWEEN.search(line.text)
+        if not between:
+            continue
+        start = between.end()
+        for place in range(index, min(index + _PARTY_LINES, len(lines))):
+            match = _AND.search(lines[place].text, start)
+            start = 0
+            if match and (party := _name_from(lines, place, match.end(), 0.5)):
+                yield party
+                break
+
+
+def _name_from(lines: list[TextLine], index: int, begin: int, score: float) -> Party | None:
+    """The name behind a word, or in the next line if nothing follows the word in its own."""
+    if begin < len(lines[index].text):
+        return _name_at(lines[index], begin, score)
+    return _name_at(lines[index + 1], 0, score) if index + 1 < len(lines) else None
 
 
 def _imprint_names(line: TextLine) -> Iterator[Party]:
     """A company named in the same line as its register number, its managers or its tax number."""
-    imprint = _IMPRINT.search(line.text)
-    legal = _LEGAL_FORM.search(line.text)
-    if imprint and legal and legal.start() < imprint.start() and _has_legal_form(legal[0]):
+    imprint = IMPRINT.search(line.text)
+    legal = LEGAL_FORM.search(line.text)
+    if imprint and legal and legal.start() < imprint.start() and has_legal_form(legal[0]):
         name = line.text[: legal.end()]
         if is_name(name) and len(name.split()) > 1:
             yield Party(line, 0, len(name), 0.88)
-
-
-def _sender_line(text: str) -> int | None:
-    """Where the name ends in `Name, Street 1, 12345 Town`, the small line above an address."""
-    parts = list(_SEPARATOR.finditer(text))
-    if len(parts) < 2 or len(text) > 160:
-        return None
-    name = text[: parts[0].start()]
-    street = text[parts[0].end() : parts[1].start()]
-    town = text[parts[1].end() :]
-    looks_so = (
-        is_name(name)
-        and not _POSTAL.search(street)
-        and any(c.isdigit() for c in street + town)
-        and _POSTAL.search(town)
-    )
-    return len(name) if looks_so else None
-
-
-def _address_blocks(reading: Reading) -> Iterator[tuple[int, int]]:
-    """Index of the name and of the town of each address: name, up to two more lines, street, town."""
-    lines = reading.lines
-    for town, line in enumerate(lines):
-        if not re.match(r"(?:[A-Z]{1,2}-)?\d{4,5} [^\W\d_]", line.text) and not (
-            _POSTAL.search(line.text[-12:]) and len(line.text) < 60
-        ):
-            continue
-        if town < 2 or not _STREET.search(lines[town - 1].text):
-            continue
-        name = town - 2
-        while name > 0 and town - name < 4 and is_name(lines[name - 1].text):
-            name -= 1
-        if is_name(lines[name].text):
-            yield name, town
-
-
-def _is_issuer_block(reading: Reading, start: int) -> bool:
-    """A letterhead, or an address with contact, bank or tax details close below."""
-    if start < _LETTERHEAD_LINES:
-        return True
-    below = reading.lines[start : start + 12]
-    return sum(bool(_CONTACT.search(line.text) or _IMPRINT.search(line.text)) for line in below) >= 2
-
-
-def _has_legal_form(text: str) -> bool:
-    """Two-letter forms such as AG count only in capitals: `ag` is no company."""
-    match = _LEGAL_FORM.search(text)
-    return bool(match) and (len((match or [""])[0]) > 3 or bool(_SHORT_FORM.search(text)))
