@@ -107,10 +107,11 @@ class OcrResult(Value):
 
 
 class PageText(Value):
-    """What an engine is given of a page."""
+    """What an engine is given of a page: all of its text, or a part that begins at offset `start`."""
 
     number: int
     text: str
+    start: int = 0
 
 
 class DocumentText(Value):

@@ -1,0 +1,181 @@
+"""What travels between the engine that reads and the client of a chat server."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+from tasks.documents import Value
+from tasks.errors import ShoeboxError
+
+
+class Message(Value):
+    """One message of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ChatRequest(Value):
+    """One call. The document stands at the beginning of the first user message, the instruction at its end."""
+
+    model: str
+    messages: tuple[Message, ...]
+    reply_schema: dict[str, Any] | None = None
+    """JSON schema that the reply is held to."""
+    num_ctx: int
+    """Always the same for a model tier: another value would make the server load the model again."""
+    max_tokens: int
+    """The reply is cut after so many tokens, with `done_reason` length."""
+    top_logprobs: int = 0
+    """How many alternatives to report for each token, 0 to 20."""
+    on_cpu: bool = False
+    """Keep the model off the GPU, so that it never evicts the large one."""
+    num_thread: int | None = None
+    keep_alive: str = "15m"
+
+
+class Alternative(Value):
+    """A token that could have stood there, with its natural log probability before any grammar."""
+
+    token: str
+    logprob: float
+
+
+class ReplyToken(Value):
+    """A token of the reply with its alternatives, itself usually among them."""
+
+    token: str
+    logprob: float
+    alternatives: tuple[Alternative, ...] = ()
+
+
+class ChatReply(Value):
+    """A reply that ended as it should: `done: true` was seen."""
+
+    content: str
+    thinking: str = ""
+    done_reason: Literal["stop", "length"]
+    prompt_tokens: int
+    """Tokens of the whole prompt, those from the cache included."""
+    cached_tokens: int | None = None
+    """Tokens of the prompt that were not computed again; None where the server does not say."""
+    reply_tokens: int
+    load_seconds: float = 0.0
+    prompt_seconds: float = 0.0
+    """Spent on the part of the prompt that was not cached."""
+    tokens: tuple[ReplyToken, ...] = ()
+    """Only if `top_logprobs` was asked for."""
+
+
+class ModelInfo(Value):
+    """A model as its server reports it."""
+
+    name: str
+    parameters: int
+    """How many, 0 if the server does not say."""
+    context_length: int = 0
+    """What it was trained for; 0 if unknown."""
+    capabilities: tuple[str, ...] = ()
+    """Ollama's words: completion, thinking, vision, embedding, tools, systemone."""
+    is_remote: bool = False
+    """Runs in a cloud: refused unless allowed."""
+
+
+class LlmErrorKind(StrEnum):
+    """What to do about a call that failed."""
+
+    UNAVAILABLE = "unavailable"
+    """The server is away, overloaded, or lacks the model: wait; it says nothing about the document."""
+    OVERFLOW = "overflow"
+    """The prompt is longer than the context: cut it smaller."""
+    BAD_REPLY = "bad reply"
+    """The stream broke off, repeated itself, or was no valid text: worth another attempt."""
+    REFUSED = "refused"
+    """The request itself is at fault (schema, option, cloud model): another attempt changes nothing."""
+    CANCELLED = "cancelled"
+    """We closed the stream because nobody wants the reply any more."""
+
+
+class LlmError(ShoeboxError):
+    """A call to a model server that gave no reply."""
+
+    def __init__(
+        self,
+        kind: LlmErrorKind,
+        message: str,
+        remedy: str = "",
+        *,
+        prompt_tokens: int | None = None,
+        context_tokens: int | None = None,
+    ) -> None:
+        super().__init__(message, remedy)
+        self.kind = kind
+        self.prompt_tokens = prompt_tokens
+        """Of an overflow: how long the prompt was."""
+        self.context_tokens = context_tokens
+        """Of an overflow: how long it may be."""
+
+
+OnText = Callable[[str], None]
+"""Is given each piece of the reply as it comes."""
+ShouldStop = Callable[[], bool]
+"""Is asked between the pieces, and while nothing comes, whether to close the stream."""
+
+
+class ChatClient(Protocol):
+    """A chat server. One client serves one thread."""
+
+    name: str
+    """`ollama` or `openai`."""
+
+    def chat(self, request: ChatRequest, on_text: OnText, should_stop: ShouldStop) -> ChatReply:
+        """Stream one reply to its end.
+
+        Raises:
+            LlmError: there is no reply; its kind says what to do.
+        """
+        ...
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """The models that the server has.
+
+        Raises:
+            LlmError: of kind UNAVAILABLE: the server does not answer.
+        """
+        ...
+
+    def choose(
+        self, model: str, text: str, instruction: str, choices: dict[str, str], keep_alive: str
+    ) -> dict[str, float]:
+        """Ask a decision model; `choices` maps names to descriptions. Returns a probability for each name.
+
+        Raises:
+            LlmError: there is no answer, or the server has no decision models.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close connections."""
+        ...
+
+
+class CallTrace(Value):
+    """What is kept of a call, for people who want to know why."""
+
+    engine: str
+    model: str
+    purpose: str
+    """`classify`, `summary`, `fields`, `merge`, `repair ...`."""
+    prompt_sha256: str
+    prompt: str
+    """All messages, in order."""
+    reply: str = ""
+    thinking: str = ""
+    done_reason: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int | None = None
+    reply_tokens: int = 0
+    seconds: float = 0.0
+    load_seconds: float = 0.0
+    error: str = ""
+    """Kind and message of the error, if there was one, or why the reply was not valid."""
