@@ -67,8 +67,11 @@ class System:
         with Ledger.open(self.settings) as ledger:
             return units_of(ledger, document)
 
-    def running_pids(self, stage: str) -> list[int]:
-        """The processes that hold the lease of a unit of this stage."""
+    def running_pids(self, stage: str, queue: str) -> list[int]:
+        """The processes of a queue's worker that hold the lease of a unit of this stage.
+
+        The queue matters: an OCR unit is with home while its pages are rendered.
+        """
         with Ledger.open(self.settings) as ledger:
             home, units = ledger.home, [u.id for u in outstanding(ledger) if u.stage == stage]
         redis = connect(redis_url(self.settings))
@@ -77,7 +80,9 @@ class System:
         finally:
             redis.close()
         # A lease reads host:pid:issue, see Exchange.take_lease.
-        return [int(trace.lease.split(":")[-2]) for trace in traces.values() if trace.lease]
+        pids = [int(trace.lease.split(":")[-2]) for trace in traces.values() if trace.lease]
+        mark = f"\0--queues\0{queue}\0".encode()
+        return [pid for pid in pids if mark in _command_line(pid)]
 
     def program_pid(self, name: str) -> int:
         """The process of a supervised program."""
@@ -125,6 +130,13 @@ class System:
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
         return found
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def states_of(documents: list[DocumentRow]) -> dict[str, State]:

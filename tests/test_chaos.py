@@ -21,7 +21,7 @@ def recorded_pages(system: System, document: str) -> set[int]:
 def await_busy_ocr(system: System, document: str, at_least: int) -> int:
     """Wait until so many OCR units are recorded and another is being read; returns its process."""
     system.await_true(lambda: len(recorded_pages(system, document)) >= at_least, what="units recorded")
-    return system.await_true(lambda: system.running_pids("ocr"), what="an OCR unit is running")[0]
+    return system.await_true(lambda: system.running_pids("ocr", "gpu"), what="an OCR unit is running")[0]
 
 
 def test_a_scan_survives_the_death_of_its_child_and_of_its_worker(
@@ -80,7 +80,7 @@ def test_a_file_that_kills_its_worker_is_set_aside_and_the_rest_goes_on(
 
     def strike() -> Iterator[None]:
         while system.documents()[0].state not in FINAL_STATES:
-            for pid in system.running_pids("ocr"):
+            for pid in system.running_pids("ocr", "gpu"):
                 system.kill(pid)
             yield
 

@@ -166,7 +166,7 @@ def test_cancel_and_retry_of_a_long_scan(system: System, tmp_path: Path) -> None
     path.write_bytes(scans.scanned(pages=5, seed=99))
     system.run("add", path)
     document = next(d for d in system.documents() if d.name == path.name)
-    system.await_true(lambda: system.running_pids("ocr"), what="OCR has begun")
+    system.await_true(lambda: system.running_pids("ocr", "gpu"), what="OCR has begun")
     assert "cancelled" in system.run("cancel", document.id).stdout
     assert states_of(system.documents())[path.name] is State.CANCELLED
     system.run("retry", document.id, "--wait")
@@ -178,7 +178,7 @@ def test_an_urgent_document_overtakes(system: System, tmp_path: Path) -> None:
     scan.write_bytes(scans.scanned(pages=9, seed=5))
     letter.write_bytes(samples.SAMPLES["page.png"]())
     system.run("add", scan)
-    system.await_true(lambda: system.running_pids("ocr"), what="OCR has begun")
+    system.await_true(lambda: system.running_pids("ocr", "gpu"), what="OCR has begun")
     system.run("add", letter, "--urgent", "--wait")
     assert states_of(system.documents())[scan.name] is State.RUNNING
     system.run("cancel", scan.name)
