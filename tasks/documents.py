@@ -135,6 +135,8 @@ class Classification(Value):
     """0 to 1."""
     evidence: tuple[str, ...] = ()
     """Words for the user on what spoke for the category."""
+    read_share: float = 1.0
+    """How much of the document's text the engine was shown, 0 to 1."""
 
 
 class Field(Value):
@@ -161,13 +163,31 @@ class Analysis(Value):
     title: str
     summary: str
     fields: tuple[Field, ...] = ()
+    read_share: float = 1.0
+    """How much of the document's text the engine was shown, 0 to 1."""
+
+
+class PartAnalysis(Value):
+    """What one part of a long document gave; the parts are merged into an `Analysis`."""
+
+    title: str
+    summary: str
+    fields: tuple[Field, ...] = ()
+    first_page: int
+    last_page: int
+    characters: int
+    """Of the document's text in this part."""
 
 
 class Failure(Value):
     """Why a unit ended without a result."""
 
     kind: str
-    """`file` (the file is at fault; final), `error`, `timeout`, `died`, or `lost` (a page image vanished)."""
+    """What to do about it.
+
+    `file`: the file is at fault, final. `error`, `timeout`, `died`: counts as an attempt. `lost` (its payload
+    vanished), `cancelled`: issued again without counting. `unavailable`: the model server is away.
+    """
     message: str
     """For the user: what happened, in words."""
     remedy: str = ""
