@@ -73,6 +73,7 @@ def fields_instruction(category: Category, number: int = 1, of: int = 1) -> str:
     return (
         f"{_kind(category, number, of)}\n"
         f"Find these fields:\n{fields}\n"
+        "Answer with one JSON object that has each of these names once. "
         'For each give {"quote": TEXT, "value": TEXT}: the quote is copied from the document, character by '
         "character, short, from one place, with the value in it. A field that the document does not state is "
         "null: most documents lack some."
