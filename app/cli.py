@@ -6,7 +6,7 @@ from typing import NoReturn
 import click
 
 from app import __version__
-from app.commands import documents, machine, services
+from app.commands import documents, machine, models, services
 from app.plain_text import visible_lines
 from tasks.errors import ExitCode, ShoeboxError
 
@@ -39,7 +39,7 @@ def shoebox(context: click.Context) -> None:
             click.echo(context.get_help())
 
 
-for _command in (*documents.COMMANDS, *services.COMMANDS, *machine.COMMANDS):
+for _command in (*documents.COMMANDS, *services.COMMANDS, models.models, *machine.COMMANDS):
     shoebox.add_command(_command)
 
 

@@ -84,5 +84,10 @@ def full_record(ledger: Ledger, document: DocumentRow) -> dict[str, Any]:
         **asdict(make_row(document)),
         "evidence": list(document.evidence),
         "fields": [field_dict(field) for field in ledger.fields(document.id)],
+        "read_share": document.read_share,
+        "calls": [
+            {"stage": stage.value, "attempt": attempt, **call.model_dump(mode="json")}
+            for stage, attempt, call in ledger.calls(document.id)
+        ],
         "page_texts": [page_dict(page, with_text=True) for page in ledger.pages(document.id)],
     }

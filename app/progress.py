@@ -56,12 +56,18 @@ def wait_for(home: Home, ids: Iterable[str], check_services: Callable[[], None])
             documents = home.ledger.documents(ids=wanted) if wanted else []
             running = [document for document in documents if document.state is State.RUNNING]
             view.show(documents, progress(home.ledger, [document.id for document in running]))
-            if all(document.state in FINAL_STATES for document in documents):
+            if all(has_ended(document) for document in documents):
                 return documents
             if time.monotonic() - checked > _CHECK_SECONDS:
                 check_services()
                 checked = time.monotonic()
             waiter.wait()
+
+
+def has_ended(document: DocumentRow) -> bool:
+    """Whether nothing more comes for now: ended, or waiting for a language model that is away."""
+    waits_for_model = document.state is State.WAITING and document.provisional and bool(document.message)
+    return document.state in FINAL_STATES or waits_for_model
 
 
 def outcome_line(document: DocumentRow) -> str:
@@ -94,7 +100,7 @@ class _Lines:
 
     def show(self, documents: list[DocumentRow], _: dict[str, Progress]) -> None:
         for document in documents:
-            if document.state in FINAL_STATES and document.id not in self._told:
+            if has_ended(document) and document.id not in self._told:
                 self._told.add(document.id)
                 print(outcome_line(document), flush=True)
 
@@ -128,7 +134,7 @@ class _Bars:
 
     def show(self, documents: list[DocumentRow], reading: dict[str, Progress]) -> None:
         self._lines.show(documents, reading)
-        ended = sum(document.state in FINAL_STATES for document in documents)
+        ended = sum(has_ended(document) for document in documents)
         self._bars.update(self._all, completed=ended)
         busy = [document for document in documents if document.id in reading]
         busy = sorted(busy, key=lambda document: not reading[document.id].is_active)[:_SHOWN_DOCUMENTS]

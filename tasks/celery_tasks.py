@@ -7,9 +7,11 @@ from typing import Any
 
 from celery import shared_task
 from celery.signals import task_failure
+from pydantic import BaseModel
 
 from tasks.broker_url import redis_url
 from tasks.documents import Failure, Stage
+from tasks.events import TextSender
 from tasks.exchange import Exchange, connect
 from tasks.home import Home
 from tasks.ledger import Ledger
@@ -17,7 +19,7 @@ from tasks.orders import Order, Outcome
 from tasks.planning import GPU_QUEUE
 from tasks.publishing import publish_record, publish_unit
 from tasks.queues import RECORD_TASK, RENDER_TASK, TICK_TASK, unit_task
-from tasks.running import Work, prepare_unit, run_unit
+from tasks.running import UnitResult, Work, prepare_unit, run_unit
 from tasks.settings import get_settings
 
 log = logging.getLogger("shoebox.worker")
@@ -39,13 +41,17 @@ def _run(task: Any, order: Order, work: Work, *, needs_payload: bool) -> None:
         publish_record(order)
 
 
+def _result(found: BaseModel) -> UnitResult:
+    return UnitResult(found.model_dump(mode="json"))
+
+
 @shared_task(name=unit_task(Stage.EXTRACT), bind=True)
 def extract(self: Any, order: dict[str, Any]) -> None:
     """Read a file."""
     from tasks.stages.extract import extract as stage
 
     parsed = Order.model_validate(order)
-    _run(self, parsed, lambda _: stage(parsed, get_settings()).model_dump(mode="json"), needs_payload=False)
+    _run(self, parsed, lambda _: _result(stage(parsed, get_settings())), needs_payload=False)
 
 
 @shared_task(name=RENDER_TASK, bind=True)
@@ -71,7 +77,21 @@ def ocr(self: Any, order: dict[str, Any]) -> None:
     _run(
         self,
         parsed,
-        lambda images: read_pages(parsed, images, get_settings()).model_dump(mode="json"),
+        lambda images: _result(read_pages(parsed, images, get_settings())),
+        needs_payload=True,
+    )
+
+
+def _read(task: Any, order: Order) -> None:
+    from tasks.stages.reading import read
+
+    text = TextSender(exchange().redis, order)
+    _run(
+        task,
+        order,
+        lambda payload: read(
+            order, payload, get_settings(), text.send, lambda: exchange().is_cancelled(order)
+        ),
         needs_payload=True,
     )
 
@@ -79,19 +99,13 @@ def ocr(self: Any, order: dict[str, Any]) -> None:
 @shared_task(name=unit_task(Stage.CLASSIFY), bind=True)
 def classify(self: Any, order: dict[str, Any]) -> None:
     """Choose a document's category."""
-    from tasks.stages.reading import classify as stage
-
-    parsed = Order.model_validate(order)
-    _run(self, parsed, lambda parts: stage(parsed, parts).model_dump(mode="json"), needs_payload=True)
+    _read(self, Order.model_validate(order))
 
 
 @shared_task(name=unit_task(Stage.ANALYSE), bind=True)
 def analyse(self: Any, order: dict[str, Any]) -> None:
-    """Find title, summary and fields of a document."""
-    from tasks.stages.reading import analyse as stage
-
-    parsed = Order.model_validate(order)
-    _run(self, parsed, lambda parts: stage(parsed, parts).model_dump(mode="json"), needs_payload=True)
+    """Find title, summary and fields of a document, or of a part of it."""
+    _read(self, Order.model_validate(order))
 
 
 @shared_task(name=RECORD_TASK)

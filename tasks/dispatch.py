@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import cast
 
+from tasks.circuit import load_circuit
 from tasks.documents import Failure, State
 from tasks.exchange import Exchange, Trace
 from tasks.ledger import Ledger
@@ -43,10 +44,11 @@ class Dispatcher:
         slots = self._slots()
         released: list[UnitRow] = []
         with self.ledger.transaction():
+            with_llm = not load_circuit(self.ledger).is_paused
             for queue, size in slots.items():
                 room = size - len(outstanding(self.ledger, queue))
                 if room > 0:
-                    released += self._take_waiting(queue, room)
+                    released += self._take_waiting(queue, room, with_llm=with_llm)
         for released_unit in released:
             self.publish(self._order(released_unit), released_unit.queue)
         return len(released)
@@ -62,9 +64,9 @@ class Dispatcher:
         # One process at home is always free to record results, whatever the others are busy with.
         return {**window, HOME_QUEUE: self.settings.home_concurrency - 1}
 
-    def _take_waiting(self, queue: str, room: int) -> list[UnitRow]:
+    def _take_waiting(self, queue: str, room: int, *, with_llm: bool) -> list[UnitRow]:
         last_document = self.ledger.meta(f"last document on {queue}")
-        chosen = next_waiting(self.ledger, queue, last_document, room)
+        chosen = next_waiting(self.ledger, queue, last_document, room, with_llm=with_llm)
         taken = [mark_queued(self.ledger, waiting.id) for waiting in chosen]
         for released_unit in taken:
             self.ledger.db.execute(

@@ -3,16 +3,20 @@
 Events are hints, the ledger is the truth: whoever missed some reads the ledger and goes on.
 """
 
+import time
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
 from tasks.documents import Stage, State, Value
+from tasks.orders import Order
 
 if TYPE_CHECKING:
     from redis import Redis
 
 _KEPT_EVENTS = 10_000
 _BATCH = 1_000
+_TEXT_SECONDS = 0.2
 
 
 class EventKind(StrEnum):
@@ -20,8 +24,8 @@ class EventKind(StrEnum):
 
     DOCUMENT = "document"
     """A document was added, changed its state or stage, or was removed."""
-    UNIT = "unit"
-    """A unit started or ended."""
+    TEXT = "text"
+    """A language model wrote something."""
 
 
 class Event(Value):
@@ -32,7 +36,8 @@ class Event(Value):
     state: State
     stage: Stage
     unit: int = 0
-    worker: str = ""
+    text: str = ""
+    """What the model wrote; untrusted."""
 
 
 def stream_key(home: str) -> str:
@@ -43,6 +48,36 @@ def stream_key(home: str) -> str:
 def emit(redis: "Redis", home: str, event: Event) -> None:
     """Append an event. The stream keeps about the last 10,000."""
     redis.xadd(stream_key(home), {"event": event.model_dump_json()}, maxlen=_KEPT_EVENTS, approximate=True)
+
+
+class TextSender:
+    """Puts what a model writes on the stream, a few times a second. A lost piece is only that."""
+
+    def __init__(self, redis: "Redis", order: Order) -> None:
+        self._redis = redis
+        self._order = order
+        self._text = ""
+        self._sent_at = 0.0
+
+    def send(self, text: str) -> None:
+        """Take a piece of text."""
+        from redis.exceptions import RedisError
+
+        self._text += text
+        if time.monotonic() - self._sent_at < _TEXT_SECONDS:
+            return
+        order = self._order
+        event = Event(
+            kind=EventKind.TEXT,
+            document=order.document,
+            state=State.RUNNING,
+            stage=order.stage,
+            unit=order.unit,
+            text=self._text,
+        )
+        with suppress(RedisError):
+            emit(self._redis, order.home, event)
+        self._text, self._sent_at = "", time.monotonic()
 
 
 def read_events(redis: "Redis", home: str, last_id: str, block_ms: int) -> tuple[str, list[Event]]:

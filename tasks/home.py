@@ -11,19 +11,23 @@ from pathlib import Path
 from typing import Self
 
 from tasks.broker_url import redis_url
+from tasks.circuit import FALL_BACK_DOCUMENTS, load_circuit, save_circuit
 from tasks.dispatch import Dispatcher
-from tasks.documents import FINAL_STATES, Failure, Stage
+from tasks.documents import FINAL_STATES, Failure, PartAnalysis, Stage
 from tasks.errors import ConfigError, ServiceError
 from tasks.events import Event, EventKind, emit
 from tasks.exchange import Exchange, connect
 from tasks.ledger import DocumentRow, Ledger
-from tasks.orders import Order, Outcome
+from tasks.orders import Order, Outcome, ReadParams
 from tasks.pipeline import Pipeline, Submission
 from tasks.planning import document_text
 from tasks.publishing import publish_render, publish_unit
+from tasks.read_planning import is_merge, load_estimate, part_text
 from tasks.recipes import load_recipe
+from tasks.routing import known_models
 from tasks.settings import Settings
-from tasks.units import unit
+from tasks.stages.reading import ReadPayload
+from tasks.units import unit, units_of
 
 log = logging.getLogger("shoebox.home")
 
@@ -117,7 +121,22 @@ class Home:
         with _redis_may_be_away("looking for lost units"):
             for unit_id, outcome in self.dispatcher.check_outstanding():
                 self._enter(unit_id, outcome)
+            self._look_at_models()
         self.release()
+
+    def _look_at_models(self) -> None:
+        """Note which models there are; begin again what waits for one, let go what waits in vain."""
+        with self.ledger.transaction():
+            known = known_models(self.exchange.presence())
+            circuit = load_circuit(self.ledger).model_copy(update={"known": known})
+            save_circuit(self.ledger, circuit)
+        routes = [circuit.reader(stage, self.settings) for stage in (Stage.CLASSIFY, Stage.ANALYSE)]
+        problems = [route for route in routes if isinstance(route, str)]
+        if problems:
+            self.pipeline.fall_back_all(FALL_BACK_DOCUMENTS, problems[0])
+        else:
+            for document in self.pipeline.upgrade_all(circuit.documents_at_once):
+                self._tell(document)
 
     def _enter(self, unit_id: int, outcome: Outcome) -> None:
         document = self.pipeline.record(unit_id, outcome)
@@ -144,9 +163,29 @@ class Home:
         document = self.ledger.document(order.document)
         if document is None:
             return [b""]  # removed this instant; the outcome of the unit will be ignored
-        recipe = load_recipe(document.recipe, self.settings.recipes_path)
+        params = ReadParams.model_validate(order.params)
         text = document_text(self.ledger, document)
-        return [text.model_dump_json().encode(), recipe.model_dump_json().encode()]
+        payload = ReadPayload(
+            recipe=load_recipe(document.recipe, self.settings.recipes_path),
+            document=text,
+            characters=sum(len(page.text) for page in text.pages),
+        )
+        if params.llm is not None:
+            payload = payload.model_copy(
+                update={
+                    "document": part_text(text, params.llm.spans),
+                    "parts": self._parts(order) if is_merge(params) else (),
+                    "fence_key": self.ledger.secret("fence key"),
+                    "tokens": load_estimate(self.ledger, params.llm.model),
+                }
+            )
+        return [payload.model_dump_json().encode()]
+
+    def _parts(self, order: Order) -> tuple[PartAnalysis, ...]:
+        """What the parts of a document gave, for the unit that merges them."""
+        units = units_of(self.ledger, order.document, Stage.ANALYSE)
+        results = [self.ledger.result(part.result_key) for part in units if part.id != order.unit]
+        return tuple(PartAnalysis.model_validate(result) for result in results if result is not None)
 
     def _tell_again(self, document: str) -> None:
         if row := self.ledger.document(document):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tasks.documents import Field, Line, Page, Stage, State, TextSource
+from tasks.engines.llm.base import CallTrace
 from tasks.errors import ConfigError, NotFoundError, ServiceError
 from tasks.schema import MIGRATIONS
 from tasks.settings import Settings
@@ -60,6 +61,7 @@ class DocumentRow:
     currency: str
     engine: str
     provisional: bool
+    read_share: float
 
 
 _COLUMNS = frozenset(field.name for field in dataclass_fields(DocumentRow))
@@ -172,12 +174,16 @@ class Ledger:
         """Keep a note."""
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def secret(self, key: str, size: int = 32) -> str:
+        """A random number of this home's own, in hex, made when first asked for."""
+        if not self.meta(key):
+            self.db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, secrets.token_hex(size)))
+        return self.meta(key)
+
     @property
     def home(self) -> str:
-        """This home's id, made when first asked for."""
-        if not self.meta("home"):
-            self.db.execute("INSERT OR IGNORE INTO meta VALUES ('home', ?)", (secrets.token_hex(4),))
-        return self.meta("home")
+        """This home's id."""
+        return self.secret("home", size=4)
 
     # Documents
 
@@ -211,7 +217,7 @@ class Ledger:
         return sha256[:length]
 
     def _one(self, where: str, values: tuple[Any, ...]) -> DocumentRow:
-        return _document(self.db.execute(f"SELECT * FROM documents WHERE {where}", values).fetchone())  # noqa: S608
+        return _document(self.db.execute(f"SELECT * FROM documents WHERE {where}", values).fetchone())
 
     def document(self, document: str) -> DocumentRow | None:
         """The document with exactly this id."""
@@ -243,10 +249,10 @@ class Ledger:
         clauses, values = [], []
         for column, wanted in (("state", list(states)), ("id", list(ids))):
             if wanted:
-                clauses.append(f"{column} IN (SELECT value FROM json_each(?))")  # noqa: S608
+                clauses.append(f"{column} IN (SELECT value FROM json_each(?))")
                 values.append(json.dumps(wanted))
         where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
-        rows = self.db.execute(f"SELECT * FROM documents {where} ORDER BY seq", values)  # noqa: S608
+        rows = self.db.execute(f"SELECT * FROM documents {where} ORDER BY seq", values)
         return [_document(row) for row in rows]
 
     def state_counts(self) -> dict[State, int]:
@@ -262,7 +268,7 @@ class Ledger:
             columns["evidence"] = json.dumps(list(columns["evidence"]))
         assignments = ", ".join(f"{name} = ?" for name in columns)
         self.db.execute(
-            f"UPDATE documents SET {assignments} WHERE id = ?",  # noqa: S608
+            f"UPDATE documents SET {assignments} WHERE id = ?",
             (*columns.values(), document),
         )
 
@@ -335,7 +341,7 @@ class Ledger:
 
     def put_result(self, key: str, sha256: str, result: dict[str, Any]) -> None:
         """Keep a result for the next time the same content comes."""
-        payload = zlib.compress(json.dumps(result, ensure_ascii=False).encode(), _DEFLATE_LEVEL)
+        payload = _deflated(json.dumps(result, ensure_ascii=False))
         self.db.execute(
             "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", (key, sha256, payload, time.time())
         )
@@ -344,6 +350,31 @@ class Ledger:
         """A kept result, if there is one."""
         row = self.db.execute("SELECT payload FROM results WHERE key = ?", (key,)).fetchone()
         return json.loads(zlib.decompress(row["payload"])) if row else None
+
+    # Calls to language models
+
+    def put_call(self, document: str, stage: Stage, attempt: int, call: CallTrace) -> None:
+        """Keep the trace of a call."""
+        self.db.execute(
+            "INSERT INTO calls (document, stage, at, attempt, trace) VALUES (?, ?, ?, ?, ?)",
+            (document, stage, time.time(), attempt, _deflated(call.model_dump_json())),
+        )
+
+    def calls(self, document: str) -> list[tuple[Stage, int, CallTrace]]:
+        """Stage, attempt and trace of each call about a document, in order."""
+        rows = self.db.execute("SELECT * FROM calls WHERE document = ? ORDER BY id", (document,))
+        return [
+            (
+                Stage(row["stage"]),
+                row["attempt"],
+                CallTrace.model_validate_json(zlib.decompress(row["trace"])),
+            )
+            for row in rows
+        ]
+
+
+def _deflated(text: str) -> bytes:
+    return zlib.compress(text.encode(), _DEFLATE_LEVEL)
 
 
 def _page(row: sqlite3.Row) -> Page:

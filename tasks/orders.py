@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from tasks.documents import Failure, Stage, Value
+from tasks.engines.llm.base import CallTrace, ModelInfo
 
 
 class Order(Value):
@@ -36,6 +37,8 @@ class Outcome(Value):
     failure: Failure | None = None
     seconds: float = 0.0
     worker: str = ""
+    calls: tuple[CallTrace, ...] = ()
+    """The calls to language models, in order, also those that failed."""
 
 
 class Presence(Value):
@@ -46,6 +49,10 @@ class Presence(Value):
     slots: int
     """Units that it runs at the same time."""
     pid: int
+    models: tuple[ModelInfo, ...] = ()
+    """The language models that it reaches."""
+    llm_problem: str = ""
+    """Why it reaches none, in words."""
 
 
 class ExtractParams(Value):
@@ -63,9 +70,34 @@ class OcrParams(Value):
     pages: tuple[int, ...]
 
 
+class Span(Value):
+    """A part of a page's text: the characters from `start` up to `end`."""
+
+    page: int
+    start: int
+    end: int
+
+
 class ReadParams(Value):
-    """Classify or analyse. The payload is a `DocumentText` and a recipe, each as JSON."""
+    """Classify or analyse. What the payload holds depends on `part`; see `tasks.payloads`."""
 
     engine: str
     category: str = ""
     """Only for analyse: the category that was chosen."""
+    llm: "LlmParams | None" = None
+    """Only for engines with a language model."""
+
+
+class LlmParams(Value):
+    """How a language model is to be called."""
+
+    model: str
+    num_ctx: int
+    on_cpu: bool
+    is_decision_model: bool = False
+    part: int = 0
+    """Of a long document: which part, from 1; 0 for the whole document or the merge of its parts."""
+    parts: int = 1
+    """How many parts the document was cut into."""
+    spans: tuple[Span, ...] = ()
+    """What belongs to this part."""

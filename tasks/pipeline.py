@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks import planning, spool
+from tasks import planning, read_planning, spool
+from tasks.circuit import Circuit, load_circuit, save_circuit
 from tasks.documents import (
     FINAL_STATES,
     OUTSTANDING_STATES,
@@ -24,10 +25,22 @@ from tasks.errors import ConfigError, NotFoundError
 from tasks.ledger import DocumentRow, Ledger
 from tasks.orders import OcrParams, Outcome
 from tasks.recipes import load_recipe
-from tasks.results import apply_result, put_unread_pages
+from tasks.results import apply_result, put_calls, put_unread_pages
 from tasks.review import review_reasons
 from tasks.settings import Settings
-from tasks.units import UnitPlan, UnitRow, delete_units, mark_ended, mark_waiting, plan_units, unit, units_of
+from tasks.units import (
+    UnitPlan,
+    UnitRow,
+    delete_unit,
+    delete_units,
+    documents_held_back,
+    documents_to_upgrade,
+    mark_ended,
+    mark_waiting,
+    plan_units,
+    unit,
+    units_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +112,12 @@ class Pipeline:
             if outcome.failure is not None and not is_current:
                 return None
             document = self._document(ended.document)
+            put_calls(self.ledger, document, ended, outcome.calls)
             failure = outcome.failure or self._enter_result(document, ended, outcome)
             if failure is not None:
                 self._enter_failure(document, ended, failure, outcome.worker)
+            elif ended.is_llm:
+                save_circuit(self.ledger, load_circuit(self.ledger).succeeded())
             self._advance(document.id)
             document = self._document(document.id)
         self._tidy_spool(document)
@@ -150,8 +166,12 @@ class Pipeline:
 
     def _enter_failure(self, document: DocumentRow, ended: UnitRow, failure: Failure, worker: str) -> None:
         """Try the unit again, or end it: a file at fault at once, anything else after `max_attempts`."""
-        if failure.kind == "lost":
+        if failure.kind in {"lost", "cancelled"}:
             mark_waiting(self.ledger, ended.id, attempt=False, message=failure.message)
+            return
+        if failure.kind == "unavailable":
+            save_circuit(self.ledger, load_circuit(self.ledger).failed(failure.message))
+            self.fall_back(document)
             return
         is_final = failure.kind == "file"
         if not is_final and ended.attempts + 1 < self.settings.max_attempts:
@@ -170,6 +190,8 @@ class Pipeline:
         )
         if ended.stage is Stage.OCR:
             self._enter_unread_pages(document, ended, failure)
+        elif ended.is_llm:
+            self.fall_back(document)
         else:
             self._finish(document, state, failure.message, failure.remedy)
 
@@ -180,7 +202,7 @@ class Pipeline:
         pages = OcrParams.model_validate(ended.params).pages
         if len(pages) == 1:
             return False
-        self.ledger.db.execute("DELETE FROM units WHERE id = ?", (ended.id,))
+        delete_unit(self.ledger, ended.id)
         self._plan(
             document,
             [planning.plan_ocr_window(document, (page,), attempts=ended.attempts + 1) for page in pages],
@@ -235,15 +257,82 @@ class Pipeline:
             plans = planning.plan_ocr(self.ledger, self.settings, document)
             if plans:
                 return Stage.OCR, plans
-        if document.stage is Stage.ANALYSE or not planning.document_text(self.ledger, document).pages:
+        if document.stage is Stage.ANALYSE:
+            merge = read_planning.plan_merge(units_of(self.ledger, document.id, Stage.ANALYSE))
+            return (Stage.ANALYSE, merge) if merge else None
+        if not planning.document_text(self.ledger, document).pages:
             return None
         stage = Stage.ANALYSE if document.stage is Stage.CLASSIFY else Stage.CLASSIFY
-        return stage, planning.plan_reading(self.ledger, self.settings, document, stage)
+        return stage, self._plan_reading(document, stage)
+
+    def _plan_reading(self, document: DocumentRow, stage: Stage) -> list[UnitPlan]:
+        """The units of classify or analyse, by the language model if it can be asked now."""
+        recipe = load_recipe(document.recipe, self.settings.recipes_path)
+        route = load_circuit(self.ledger).reader(stage, self.settings)
+        if isinstance(route, str):
+            return read_planning.plan_offline(self.ledger, document, recipe, stage)
+        return read_planning.plan_llm(self.ledger, self.settings, document, recipe, stage, route)
+
+    def fall_back(self, document: DocumentRow) -> None:
+        """Go on with the offline engine: the model server is away, or its model gives no usable reply.
+
+        Units of the language model that had not ended are dropped; one that ended in quarantine stays, as the
+        mark that the document is not to be sent to the model again by itself.
+        """
+        for left in units_of(self.ledger, document.id, document.stage):
+            if left.state not in FINAL_STATES:
+                delete_unit(self.ledger, left.id)
+        recipe = load_recipe(document.recipe, self.settings.recipes_path)
+        self._plan(document, read_planning.plan_offline(self.ledger, document, recipe, document.stage))
+
+    def fall_back_all(self, count: int, problem: str) -> None:
+        """Fall back with documents that can only wait for a model that is away; say why those that wait do."""
+        with self.ledger.transaction():
+            for held in documents_held_back(self.ledger, count):
+                self.fall_back(self._document(held))
+            self.ledger.db.execute(
+                "UPDATE documents SET message = ? WHERE provisional AND state = ? AND message NOT IN ('', ?)",
+                (_waiting_words(problem), State.WAITING, _waiting_words(problem)),
+            )
+
+    def upgrade_all(self, count: int) -> list[DocumentRow]:
+        """Read documents that have a provisional result with the language model.
+
+        What the offline engine found stays in place until the model's result is there.
+        """
+        with self.ledger.transaction():
+            return [self._upgrade(self._document(row)) for row in documents_to_upgrade(self.ledger, count)]
+
+    def _upgrade(self, document: DocumentRow) -> DocumentRow:
+        for left in units_of(self.ledger, document.id):
+            if left.stage in {Stage.CLASSIFY, Stage.ANALYSE}:
+                delete_unit(self.ledger, left.id)
+        self.ledger.update_document(document.id, state=State.WAITING, message="", finished_at=None)
+        document = self._document(document.id)
+        self._enter_stage(document, Stage.CLASSIFY, self._plan_reading(document, Stage.CLASSIFY))
+        self._advance(document.id)
+        return self._document(document.id)
 
     def _finish_read(self, document: DocumentRow) -> None:
-        """The end of the way: done, or review with the reasons in words."""
+        """The end of the way: done, or review with the reasons in words; or waiting for a better engine."""
+        circuit = load_circuit(self.ledger)
+        gave_up = [left for left in units_of(self.ledger, document.id) if left.is_llm and left.failure]
         reasons = review_reasons(document, self.ledger.pages(document.id), self.settings.review_below)
+        if gave_up:
+            reasons.append(f"The language model gave no usable result: {gave_up[-1].message}")
+        elif document.provisional and circuit.is_expected(self.settings):
+            self._wait_for_model(document, circuit)
+            return
         self._finish(document, State.REVIEW if reasons else State.DONE, " ".join(reasons), "")
+
+    def _wait_for_model(self, document: DocumentRow, circuit: Circuit) -> None:
+        route = circuit.reader(Stage.CLASSIFY, self.settings)
+        why = route if isinstance(route, str) else "It is back."
+        self.ledger.update_document(
+            document.id,
+            state=State.WAITING,
+            message=_waiting_words(why),
+        )
 
     def _finish(self, document: DocumentRow, state: State, message: str, remedy: str) -> None:
         for left in units_of(self.ledger, document.id):
@@ -301,3 +390,7 @@ class Pipeline:
             self.ledger.delete_document(document)
         spool.discard(self.settings, document.sha256)
         return outstanding
+
+
+def _waiting_words(problem: str) -> str:
+    return f"Waiting for the language model; what is shown is provisional. {problem}"

@@ -1,14 +1,11 @@
 """Which units a stage needs, and under which key their results are kept."""
 
-import hashlib
 from functools import cache
 from importlib.metadata import version
 
 from tasks.documents import DocumentText, PageText, Stage, TextSource
-from tasks.engines import reading_engine
 from tasks.ledger import DocumentRow, Ledger
-from tasks.orders import ExtractParams, OcrParams, ReadParams
-from tasks.recipes import load_recipe
+from tasks.orders import ExtractParams, OcrParams
 from tasks.settings import Settings
 from tasks.units import UnitPlan
 
@@ -57,22 +54,6 @@ def plan_ocr_window(document: DocumentRow, numbers: tuple[int, ...], attempts: i
     """The unit that reads these pages by OCR."""
     params = OcrParams(sha256=document.sha256, mime=document.mime, pages=numbers)
     return UnitPlan(Stage.OCR, GPU_QUEUE, "paddleocr", params.model_dump(mode="json"), "", attempts)
-
-
-def plan_reading(ledger: Ledger, settings: Settings, document: DocumentRow, stage: Stage) -> list[UnitPlan]:
-    """The units of classify or analyse.
-
-    Raises:
-        ConfigError: the document's recipe is gone or wrong.
-    """
-    recipe = load_recipe(document.recipe, settings.recipes_path)
-    engine = reading_engine("offline")
-    text = document_text(ledger, document)
-    digest = hashlib.sha256(text.model_dump_json().encode()).hexdigest()[:16]
-    category = document.category if stage is Stage.ANALYSE else ""
-    key = f"{document.sha256}:{stage}:{engine.name}-{engine.version}:{recipe.version}:{category}:{digest}"
-    params = ReadParams(engine=engine.name, category=category)
-    return [UnitPlan(stage, CPU_QUEUE, engine.name, params.model_dump(mode="json"), key)]
 
 
 def document_text(ledger: Ledger, document: DocumentRow) -> DocumentText:

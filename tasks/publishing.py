@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from tasks.documents import Stage
-from tasks.orders import OcrParams, Order
+from tasks.orders import OcrParams, Order, ReadParams
 from tasks.planning import HOME_QUEUE
 from tasks.queues import (
     FIRST_PRIORITY,
@@ -47,7 +47,8 @@ def time_limit(order: Order, settings: Settings) -> float:
         case Stage.OCR:
             return len(OcrParams.model_validate(order.params).pages) * settings.page_seconds
         case _:
-            return settings.reply_seconds
+            is_llm = ReadParams.model_validate(order.params).llm is not None
+            return settings.llm_unit_seconds if is_llm else settings.reply_seconds
 
 
 def publish_record(order: Order) -> None:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from tasks.documents import Analysis, Classification, Extraction, OcrResult, Stage
-from tasks.engines import reading_engine
+from tasks.documents import Analysis, Classification, Extraction, OcrResult, PartAnalysis, Stage
+from tasks.engines.llm.base import CallTrace
 from tasks.ledger import DocumentRow, Ledger
 from tasks.orders import ReadParams
+from tasks.read_planning import load_estimate, save_estimate
 from tasks.recipes import Recipe
 from tasks.units import UnitRow
 
@@ -29,7 +30,7 @@ def apply_result(
         case Stage.CLASSIFY:
             _apply_classification(ledger, recipe, document, ended, Classification.model_validate(result))
         case Stage.ANALYSE:
-            _apply_analysis(ledger, recipe, document, Analysis.model_validate(result))
+            _apply_reading(ledger, recipe, document, ended, result)
 
 
 def _apply_extraction(ledger: Ledger, document: DocumentRow, extraction: Extraction) -> None:
@@ -55,14 +56,33 @@ def _apply_classification(
 ) -> None:
     if found.category not in recipe.category_names:
         raise ValueError(f"category {found.category!r} is not in the recipe {recipe.name!r}")
-    engine = reading_engine(ReadParams.model_validate(ended.params).engine)
     ledger.update_document(
         document.id,
         category=found.category,
         confidence=found.confidence,
         evidence=found.evidence,
-        engine=engine.name,
-        provisional=engine.provisional,
+        engine=_engine(ended),
+        provisional=not ended.is_llm,
+    )
+
+
+def _engine(ended: UnitRow) -> str:
+    """The name of the engine for people, with the model if it has one."""
+    name = ReadParams.model_validate(ended.params).engine
+    return f"{name} {ended.model}" if ended.is_llm else name
+
+
+def _apply_reading(
+    ledger: Ledger, recipe: Recipe, document: DocumentRow, ended: UnitRow, result: dict[str, Any]
+) -> None:
+    """Enter an analysis. That of a part only waits to be merged with the others."""
+    params = ReadParams.model_validate(ended.params)
+    if params.llm is not None and params.llm.part:
+        PartAnalysis.model_validate(result)
+        return
+    _apply_analysis(ledger, recipe, document, Analysis.model_validate(result))
+    ledger.update_document(
+        document.id, engine=_engine(ended), provisional=document.provisional or not ended.is_llm
     )
 
 
@@ -73,4 +93,18 @@ def _apply_analysis(ledger: Ledger, recipe: Recipe, document: DocumentRow, found
     ledger.put_fields(document.id, found.fields)
     values = {field.name: field.value for field in found.fields}
     columns = {spec.role: values.get(spec.name, "") for spec in category.fields if spec.role in _ROLE_COLUMNS}
-    ledger.update_document(document.id, title=found.title, summary=found.summary, **columns)
+    ledger.update_document(
+        document.id, title=found.title, summary=found.summary, read_share=found.read_share, **columns
+    )
+
+
+def put_calls(ledger: Ledger, document: DocumentRow, ended: UnitRow, calls: tuple[CallTrace, ...]) -> None:
+    """Keep the traces of a unit's calls, and learn from what the server counted."""
+    for call in calls:
+        ledger.put_call(document.id, ended.stage, ended.attempts + 1, call)
+    if ended.is_llm and calls:
+        estimate = load_estimate(ledger, ended.model)
+        for call in calls:
+            if call.prompt_tokens and not call.error:
+                estimate.learn(call.prompt, call.prompt_tokens)
+        save_estimate(ledger, estimate)

@@ -4,10 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tasks.documents import Failure
+from tasks.engines.llm.base import CallTrace
 from tasks.errors import FileError, ShoeboxError
 from tasks.exchange import Exchange
 from tasks.orders import Order, Outcome
@@ -17,8 +19,29 @@ log = logging.getLogger("shoebox.unit")
 PUBLISH_SECONDS = 60.0
 
 T = TypeVar("T")
-Work = Callable[[list[bytes]], dict[str, Any]]
-"""Payload in, the stage's result out, as JSON values."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitResult:
+    """What a stage made of a unit."""
+
+    result: dict[str, Any]
+    """As JSON values."""
+    calls: tuple[CallTrace, ...] = ()
+    """The calls to language models that it took."""
+
+
+class UnitFailedError(Exception):
+    """A unit that ended without a result after calls that should be kept."""
+
+    def __init__(self, failure: Failure, calls: tuple[CallTrace, ...]) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.calls = calls
+
+
+Work = Callable[[list[bytes]], UnitResult]
+"""Payload in, the stage's result out."""
 
 
 class LeaseKeeper:
@@ -62,18 +85,23 @@ def run_unit(
 
     Returns False if the unit was not ours to run: done, cancelled, or with another worker.
     """
+    calls: tuple[CallTrace, ...] = ()
     token = exchange.take_lease(order, lease_seconds)
     if token is None:
         log.info("%s: dropped: done, cancelled or taken", order.task_id)
         return False
     started = time.monotonic()
     with LeaseKeeper(exchange, order, token, lease_seconds):
-        result = _attempt(order, lambda: _with_payload(exchange, order, work, needs_payload=needs_payload))
+        try:
+            ended = _attempt(order, lambda: _with_payload(exchange, order, work, needs_payload=needs_payload))
+        except UnitFailedError as error:
+            ended, calls = error.failure, error.calls
     seconds = round(time.monotonic() - started, 3)
-    if isinstance(result, Failure):
-        outcome = Outcome(issue=order.issue, failure=result, seconds=seconds, worker=worker)
+    outcome = Outcome(issue=order.issue, seconds=seconds, worker=worker)
+    if isinstance(ended, Failure):
+        outcome = outcome.model_copy(update={"failure": ended, "calls": calls})
     else:
-        outcome = Outcome(issue=order.issue, result=result, seconds=seconds, worker=worker)
+        outcome = outcome.model_copy(update={"result": ended.result, "calls": ended.calls})
     publish_outcome(exchange, order, outcome)
     ending = outcome.failure.kind if outcome.failure else "done"
     log.info("%s: %s of %s: %s in %.2f s", order.task_id, order.stage, order.document, ending, seconds)
@@ -123,7 +151,7 @@ def publish_outcome(exchange: Exchange, order: Order, outcome: Outcome) -> None:
             return
 
 
-def _with_payload(exchange: Exchange, order: Order, work: Work, *, needs_payload: bool) -> dict[str, Any]:
+def _with_payload(exchange: Exchange, order: Order, work: Work, *, needs_payload: bool) -> UnitResult:
     payload = exchange.payload(order) if needs_payload else []
     if needs_payload and not payload:
         raise PayloadLostError(f"What unit {order.unit} should read has vanished from Redis.")
@@ -138,6 +166,8 @@ def _attempt(order: Order, work: Callable[[], T]) -> T | Failure:
     """The result, or why there is none: nothing that happens in a unit may pass unseen."""
     try:
         return work()
+    except UnitFailedError:
+        raise
     except PayloadLostError as error:
         return Failure(kind="lost", message=error.message)
     except FileError as error:

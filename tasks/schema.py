@@ -105,4 +105,17 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX results_by_content ON results (sha256);
     """,
+    """
+    CREATE TABLE calls (                        -- every call to a language model
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        document TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+        stage TEXT NOT NULL,
+        at REAL NOT NULL,
+        attempt INTEGER NOT NULL,
+        trace BLOB NOT NULL                     -- JSON, deflated: see CallTrace
+    );
+    CREATE INDEX calls_by_document ON calls (document, id);
+    ALTER TABLE documents ADD COLUMN read_share REAL NOT NULL DEFAULT 1;  -- of the text, 0 to 1
+    CREATE INDEX documents_provisional ON documents (seq) WHERE provisional;
+    """,
 )

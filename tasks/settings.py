@@ -3,6 +3,7 @@
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
     page_seconds: float = Field(default=60.0, gt=0)
     """Hard time limit of OCR for one page, in seconds; a window of pages gets the sum."""
     reply_seconds: float = Field(default=120.0, gt=0)
-    """Hard time limit of one classify or analyse unit, in seconds."""
+    """Hard time limit of one classify or analyse unit of the offline engine, in seconds."""
 
     render_dpi: int = Field(default=200, ge=72, le=600)
     """Resolution at which PDF pages are rendered for OCR."""
@@ -74,6 +75,39 @@ class Settings(BaseSettings):
     """Larger files are refused with a message."""
     max_pages: int = Field(default=5000, ge=1)
     """Documents with more pages are refused with a message."""
+
+    engine: Literal["auto", "ollama", "openai", "offline"] = "auto"
+    """Who reads the text. `auto` is Ollama where there is one, else the offline engine."""
+    ollama_host: str | None = None
+    """Address of this machine's Ollama; by default OLLAMA_HOST, else 127.0.0.1:11434."""
+    openai_url: str | None = None
+    """Base address of an OpenAI-compatible server (vLLM, llama.cpp, LM Studio), for `engine = "openai"`."""
+    openai_key: SecretStr | None = None
+    """Its key, if it wants one."""
+    small_model: str = "shoebox-small"
+    """Classifies."""
+    large_model: str = "shoebox-large"
+    """Finds title, summary and fields."""
+    small_num_ctx: int = Field(default=8192, ge=512)
+    """Context of the small model in tokens. Always the same, because a change loads the model again."""
+    large_num_ctx: int = Field(default=16384, ge=512)
+    """Context of the large model in tokens."""
+    cpu_model_billions: float = Field(default=4.0, ge=0)
+    """Models of up to so many billion parameters run on the cpu queue, larger ones on the gpu queue."""
+    model_queues: dict[str, Literal["cpu", "gpu"]] = Field(default_factory=dict)
+    """Exceptions by name: `{"my-model": "gpu"}`."""
+    num_thread: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1), ge=1)
+    """Threads of a model on the processor. One core is left free, or every token waits for the others."""
+    keep_alive: str = "15m"
+    """How long the server keeps a model loaded after a call."""
+    silence_seconds: float = Field(default=120.0, gt=0)
+    """A model that writes nothing for so long is given up. Length is not limited, silence is."""
+    load_seconds: float = Field(default=600.0, gt=0)
+    """How long a model may take to load and to read the prompt, before its first word."""
+    llm_unit_seconds: float = Field(default=3600.0, gt=0)
+    """Hard time limit of one unit with a language model."""
+    allow_remote_models: bool = False
+    """Allow models that Ollama runs in a cloud. Your documents would leave your machines."""
 
     recipe: str = "builtin"
     """Name of the default recipe."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.documents import OUTSTANDING_STATES, Stage, State
+from tasks.engines import OFFLINE
 from tasks.ledger import DocumentRow, Ledger
 
 
@@ -48,6 +49,11 @@ class UnitRow:
     seconds: float
     failure: str
     message: str
+
+    @property
+    def is_llm(self) -> bool:
+        """Whether it is one for a language model."""
+        return self.stage in {Stage.CLASSIFY, Stage.ANALYSE} and self.model != OFFLINE
 
 
 def _unit(row: Any) -> UnitRow:
@@ -111,8 +117,13 @@ def outstanding(ledger: Ledger, queue: str | None = None) -> list[UnitRow]:
     return [_unit(row) for row in rows]
 
 
-def next_waiting(ledger: Ledger, queue: str, last_document: str, count: int) -> list[UnitRow]:
-    """The units that should run next on a queue.
+_NOT_LLM = "(stage NOT IN ('classify', 'analyse') OR model = 'offline')"
+
+
+def next_waiting(
+    ledger: Ledger, queue: str, last_document: str, count: int, *, with_llm: bool
+) -> list[UnitRow]:
+    """The units that should run next on a queue; without `with_llm` those for language models are held back.
 
     Urgent ones first; then those of the document that was read last, because its prefix is still cached
     and it should be finished before the next is begun; then the oldest. A document has an end, so nothing
@@ -124,8 +135,9 @@ def next_waiting(ledger: Ledger, queue: str, last_document: str, count: int) -> 
         ("document = ? AND urgent = 0", (last_document,)),
         ("urgent = 0", ()),
     ):
+        held = "1" if with_llm else _NOT_LLM
         rows = ledger.db.execute(
-            f"SELECT * FROM units WHERE state = 'waiting' AND queue = ? AND {condition}"  # noqa: S608
+            f"SELECT * FROM units WHERE state = 'waiting' AND queue = ? AND {condition} AND {held}"
             " ORDER BY seq, id LIMIT ?",
             (queue, *values, count),
         )
@@ -182,11 +194,38 @@ def mark_ended(
     )
 
 
+def delete_unit(ledger: Ledger, unit_id: int) -> None:
+    """Remove a unit; an outcome that still comes is ignored."""
+    ledger.db.execute("DELETE FROM units WHERE id = ?", (unit_id,))
+
+
 def delete_units(ledger: Ledger, document: str) -> list[int]:
     """Remove a document's units; returns the ids of those that were outstanding."""
     out = [u.id for u in units_of(ledger, document) if u.state in OUTSTANDING_STATES]
     ledger.db.execute("DELETE FROM units WHERE document = ?", (document,))
     return out
+
+
+def documents_held_back(ledger: Ledger, count: int) -> list[str]:
+    """Documents whose units all wait and are for a language model, the oldest first."""
+    rows = ledger.db.execute(  # the names in it are ours
+        "SELECT document FROM units WHERE state IN ('waiting', 'queued', 'running') GROUP BY document"
+        f" HAVING sum({_NOT_LLM} OR state != 'waiting') = 0 ORDER BY min(seq) LIMIT ?",
+        (count,),
+    )
+    return [row["document"] for row in rows]
+
+
+def documents_to_upgrade(ledger: Ledger, count: int) -> list[str]:
+    """Documents with a provisional result that a language model has not given up on, the oldest first."""
+    rows = ledger.db.execute(
+        "SELECT id FROM documents d WHERE provisional AND state IN ('waiting', 'done', 'review')"
+        " AND NOT EXISTS (SELECT 1 FROM units u WHERE u.document = d.id"
+        f" AND (u.state IN ('waiting', 'queued', 'running') OR (u.failure != '' AND NOT {_NOT_LLM})))"
+        " ORDER BY urgent DESC, seq LIMIT ?",
+        (count,),
+    )
+    return [row["id"] for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from tasks.ledger import Ledger
+from tasks.model_watch import ModelWatch
 from tasks.orders import Presence
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
 from tasks.queues import FIRST_PRIORITY, TICK_TASK, get_app, home_queue
@@ -14,6 +15,7 @@ from tasks.settings import Settings
 log = logging.getLogger("shoebox.worker")
 
 _PRESENCE_SECONDS = 12.0
+_ANNOUNCE_SECONDS = 2.0
 _GPU_CHILD_KILOBYTES = 2_000_000
 """A gpu child that has grown beyond this is replaced after its unit; it costs loading the models again."""
 
@@ -44,7 +46,10 @@ def serve(queue: str, name: str, settings: Settings) -> None:
         presence = Presence(
             worker=str(sender.hostname), queues=(queue,), slots=slots(queue, settings), pid=os.getpid()
         )
-        threading.Thread(target=_announce, args=(presence, leaving), daemon=True, name="presence").start()
+        models = ModelWatch(settings, leaving) if queue != HOME_QUEUE else None
+        threading.Thread(
+            target=_announce, args=(presence, leaving, models), daemon=True, name="presence"
+        ).start()
 
     @worker_shutdown.connect(weak=False)
     def leave(**_: Any) -> None:
@@ -101,17 +106,19 @@ def _broker_queue(queue: str, settings: Settings) -> str:
         return home_queue(ledger.home)
 
 
-def _announce(presence: Presence, leaving: threading.Event) -> None:
+def _announce(presence: Presence, leaving: threading.Event, models: ModelWatch | None) -> None:
     from redis.exceptions import RedisError
 
     from tasks.celery_tasks import exchange
 
     while True:
+        seen = models.seen if models else presence
+        presence = presence.model_copy(update={"models": seen.models, "llm_problem": seen.llm_problem})
         try:
             exchange().announce_presence(presence, _PRESENCE_SECONDS)
         except RedisError as error:
             log.warning("Redis does not hear of this worker: %s", error)
-        if leaving.wait(_PRESENCE_SECONDS / 3):
+        if leaving.wait(_ANNOUNCE_SECONDS):
             break
     try:
         exchange().end_presence(presence.worker)

@@ -1,7 +1,6 @@
 """A unit's traces in a real Redis, and running units by them."""
 
 import threading
-from typing import Any
 
 import pytest
 from redis import Redis
@@ -11,9 +10,10 @@ from tasks.errors import FileError
 from tasks.events import Event, EventKind, emit, read_events
 from tasks.exchange import Exchange
 from tasks.orders import Order, Outcome, Presence
-from tasks.running import prepare_unit, run_unit
+from tasks.running import UnitResult, prepare_unit, run_unit
 
 ORDER = Order(home="h", unit=7, issue=1, document="abc", stage=Stage.OCR)
+NOTHING = UnitResult({})
 DONE = Outcome(issue=1, result={"pages": []})
 
 
@@ -90,9 +90,9 @@ def test_presence_ends(exchange: Exchange) -> None:
 def test_running_a_unit_publishes_its_result(exchange: Exchange) -> None:
     exchange.put_payload(ORDER, [b"a", b"b"])
 
-    def work(payload: list[bytes]) -> dict[str, Any]:
+    def work(payload: list[bytes]) -> UnitResult:
         assert exchange.traces("h", [7])[7].lease
-        return {"parts": [part.decode() for part in payload]}
+        return UnitResult({"parts": [part.decode() for part in payload]})
 
     assert run_unit(exchange, ORDER, 30, "w", work, needs_payload=True)
     outcome = exchange.outcome("h", 7)
@@ -104,9 +104,9 @@ def test_running_a_unit_publishes_its_result(exchange: Exchange) -> None:
 def test_a_second_copy_of_an_order_is_dropped(exchange: Exchange) -> None:
     inside: list[bool] = []
 
-    def work(_: list[bytes]) -> dict[str, Any]:
-        inside.append(run_unit(exchange, ORDER, 30, "w2", lambda _: {}, needs_payload=False))
-        return {}
+    def work(_: list[bytes]) -> UnitResult:
+        inside.append(run_unit(exchange, ORDER, 30, "w2", lambda _: NOTHING, needs_payload=False))
+        return NOTHING
 
     assert run_unit(exchange, ORDER, 30, "w1", work, needs_payload=False)
     assert inside == [False]
@@ -121,7 +121,14 @@ def test_the_lease_is_renewed_while_the_work_goes_on(exchange: Exchange, redis: 
             renewed.set()
             return kept
 
-    run_unit(Watched(redis), ORDER, 0.3, "w", lambda _: {"renewed": renewed.wait(30)}, needs_payload=False)
+    run_unit(
+        Watched(redis),
+        ORDER,
+        0.3,
+        "w",
+        lambda _: UnitResult({"renewed": renewed.wait(30)}),
+        needs_payload=False,
+    )
     outcome = exchange.outcome("h", 7)
     assert outcome is not None
     assert outcome.result == {"renewed": True}
@@ -136,7 +143,7 @@ def test_the_lease_is_renewed_while_the_work_goes_on(exchange: Exchange, redis: 
     ],
 )
 def test_what_a_unit_raises_is_its_outcome(exchange: Exchange, error: Exception, kind: str) -> None:
-    def work(_: list[bytes]) -> dict[str, Any]:
+    def work(_: list[bytes]) -> UnitResult:
         raise error
 
     assert run_unit(exchange, ORDER, 30, "w", work, needs_payload=False)
@@ -147,7 +154,7 @@ def test_what_a_unit_raises_is_its_outcome(exchange: Exchange, error: Exception,
 
 
 def test_a_payload_that_vanished_is_not_the_units_fault(exchange: Exchange) -> None:
-    assert run_unit(exchange, ORDER, 30, "w", lambda _: {}, needs_payload=True)
+    assert run_unit(exchange, ORDER, 30, "w", lambda _: NOTHING, needs_payload=True)
     outcome = exchange.outcome("h", 7)
     assert outcome is not None
     assert outcome.failure is not None

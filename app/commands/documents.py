@@ -2,13 +2,14 @@
 
 import json
 import sys
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from app.plain_text import shortened, visible
-from tasks.documents import FINAL_STATES, State
+from tasks.documents import State
 from tasks.errors import ExitCode, FileError, NotFoundError, ServiceError, ShoeboxError
 from tasks.home import Home
 from tasks.ledger import DocumentRow, Ledger
@@ -93,8 +94,8 @@ def _wait(home: Home, settings: Settings, ids: list[str]) -> None:
     except KeyboardInterrupt:
         click.echo("\nThe documents are still being read; `./run.sh status` shows how far.", err=True)
         sys.exit(ExitCode.INTERRUPTED)
-    counts = {state: sum(document.state is state for document in documents) for state in FINAL_STATES}
-    words = [f"{counts[State(name)]} {name}" for name in _STATES if counts.get(State(name))]
+    counts = Counter(document.state.value for document in documents)
+    words = [f"{counts[name]} {name}" for name in _STATES if counts[name]]
     click.echo(f"{', '.join(words) or 'Nothing to wait for'}.", err=True)
     if any(document.state in _BAD_STATES for document in documents):
         sys.exit(ExitCode.UNFINISHED)
@@ -162,16 +163,19 @@ def ls(states: tuple[str, ...], as_json: bool) -> None:
 @click.command()
 @click.argument("document")
 @click.option("--text", "with_text", is_flag=True, help="The full text, page by page.")
+@click.option("--trace", "with_trace", is_flag=True, help="Every call to a language model.")
 @json_option
-def show(document: str, with_text: bool, as_json: bool) -> None:
+def show(document: str, with_text: bool, with_trace: bool, as_json: bool) -> None:
     """Show all that is known about DOCUMENT (the beginning of its id, or its name)."""
     from app.listing import full_record
-    from app.report import report
+    from app.report import report, trace
 
     with Ledger.open(get_settings()) as ledger:
         row = ledger.find(document)
         if as_json:
             click.echo(json.dumps(full_record(ledger, row), ensure_ascii=False, indent=1))
+        elif with_trace:
+            click.echo("\n".join(trace(ledger, row)))
         else:
             click.echo("\n".join(report(ledger, row, with_text=with_text)))
 

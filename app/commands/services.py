@@ -50,6 +50,7 @@ def status(as_json: bool) -> None:
     facts: dict[str, Any] = {
         **json.loads(json.dumps(asdict(found), default=str)),
         "workers": _workers(settings) if found.redis.up else [],
+        "language_model": _language_model(settings),
         "documents": _counts(settings),
     }
     if as_json:
@@ -67,6 +68,25 @@ def _counts(settings: Settings) -> dict[str, int]:
         return {}
     with Ledger.open(settings) as ledger:
         return {state.value: number for state, number in ledger.state_counts().items()}
+
+
+def _language_model(settings: Settings) -> str:
+    """In a sentence, whether there is a language model."""
+    from tasks.circuit import load_circuit
+    from tasks.documents import Stage
+    from tasks.ledger import Ledger
+
+    if not settings.ledger_path.exists():
+        return ""
+    with Ledger.open(settings) as ledger:
+        circuit = load_circuit(ledger)
+    parts = []
+    for stage in (Stage.CLASSIFY, Stage.ANALYSE):
+        route = circuit.reader(stage, settings)
+        if isinstance(route, str):
+            return f"The offline engine reads. {route}"
+        parts.append(f"{stage.value} by {route.model} on the {route.queue} queue")
+    return ", ".join(parts)
 
 
 def _workers(settings: Settings) -> list[dict[str, Any]]:
@@ -107,6 +127,8 @@ def _print_status(facts: dict[str, Any]) -> None:
     for worker in facts["workers"]:
         queues = ", ".join(worker["queues"])
         click.echo(f"worker {visible(worker['worker'])} serves {queues} with {worker['slots']} at a time")
+    if facts["language_model"]:
+        click.echo(f"Language model: {visible(facts['language_model'])}")
     counts = ", ".join(f"{number} {state}" for state, number in sorted(facts["documents"].items()))
     click.echo(f"Documents: {counts or 'none yet'}")
     for problem in facts["problems"]:

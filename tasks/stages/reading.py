@@ -1,24 +1,131 @@
 """Stages classify and analyse: an engine reads the text of a document."""
 
-from tasks.documents import Analysis, Classification, DocumentText
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tasks.documents import DocumentText, Failure, PartAnalysis, Stage, Value
 from tasks.engines import reading_engine
-from tasks.orders import Order, ReadParams
+from tasks.engines.llm.base import LlmError, LlmErrorKind
+from tasks.engines.llm.engine import LlmEngine
+from tasks.engines.llm.tokens import TokenEstimate
+from tasks.orders import LlmParams, Order, ReadParams
 from tasks.recipes import Recipe
+from tasks.running import UnitFailedError, UnitResult
+from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from tasks.engines.llm.base import ChatClient
+
+_FAILURE_KINDS = {LlmErrorKind.UNAVAILABLE: "unavailable", LlmErrorKind.CANCELLED: "cancelled"}
 
 
-def classify(order: Order, payload: list[bytes]) -> Classification:
-    """Choose the document's category. The payload is its text and its recipe, as JSON."""
-    document, recipe = _unpack(payload)
-    return reading_engine(ReadParams.model_validate(order.params).engine).classify(document, recipe)
+class ReadPayload(Value):
+    """What a unit of classify or analyse is given."""
+
+    recipe: Recipe
+    document: DocumentText
+    """The text to read; without pages for a merge."""
+    parts: tuple[PartAnalysis, ...] = ()
+    """What to merge."""
+    characters: int = 0
+    """Of the whole document's text, for a merge."""
+    fence_key: str = ""
+    tokens: TokenEstimate | None = None
+    """What has been learned about the model's tokens."""
 
 
-def analyse(order: Order, payload: list[bytes]) -> Analysis:
-    """Find title, summary and the fields of the document's category."""
-    document, recipe = _unpack(payload)
+def read(
+    order: Order,
+    payload: list[bytes],
+    settings: Settings,
+    on_text: Callable[[str], None],
+    should_stop: Callable[[], bool],
+) -> UnitResult:
+    """Classify or analyse. The payload is a `ReadPayload` as JSON.
+
+    Raises:
+        UnitFailedError: the language model gave no result; carries the traces of its calls.
+    """
+    given = ReadPayload.model_validate_json(payload[0])
     params = ReadParams.model_validate(order.params)
-    return reading_engine(params.engine).analyse(document, recipe.category(params.category))
+    if params.llm is None:
+        return UnitResult(_read_offline(order.stage, given, params))
+    client = make_client(settings)
+    try:
+        return _read_by_model(order.stage, given, params, params.llm, client, settings, on_text, should_stop)
+    finally:
+        client.close()
 
 
-def _unpack(payload: list[bytes]) -> tuple[DocumentText, Recipe]:
-    text, recipe = payload
-    return DocumentText.model_validate_json(text), Recipe.model_validate_json(recipe)
+def make_client(settings: Settings) -> "ChatClient":
+    """The client of this machine's model server."""
+    if settings.engine == "openai":
+        from tasks.engines.llm.openai_client import OpenAiClient
+
+        return OpenAiClient(
+            settings.openai_url or "",
+            settings.openai_key,
+            silence_seconds=settings.silence_seconds,
+            load_seconds=settings.load_seconds,
+        )
+    from tasks.engines.llm.ollama_client import OllamaClient
+
+    return OllamaClient(
+        settings.ollama_host,
+        silence_seconds=settings.silence_seconds,
+        load_seconds=settings.load_seconds,
+        allow_remote=settings.allow_remote_models,
+    )
+
+
+def _read_offline(stage: Stage, given: ReadPayload, params: ReadParams) -> dict[str, Any]:
+    engine = reading_engine(params.engine)
+    if stage is Stage.CLASSIFY:
+        return engine.classify(given.document, given.recipe).model_dump(mode="json")
+    return engine.analyse(given.document, given.recipe.category(params.category)).model_dump(mode="json")
+
+
+def _read_by_model(
+    stage: Stage,
+    given: ReadPayload,
+    params: ReadParams,
+    llm: LlmParams,
+    client: "ChatClient",
+    settings: Settings,
+    on_text: Callable[[str], None],
+    should_stop: Callable[[], bool],
+) -> UnitResult:
+    engine = LlmEngine(
+        client,
+        llm.model,
+        llm.num_ctx,
+        bytes.fromhex(given.fence_key),
+        tokens=given.tokens,
+        decision_model=llm.is_decision_model,
+        on_cpu=llm.on_cpu,
+        num_thread=settings.num_thread if llm.on_cpu else None,
+        keep_alive=settings.keep_alive,
+        on_text=on_text,
+        should_stop=should_stop,
+    )
+    try:
+        result = _ask(engine, stage, given, params, llm)
+    except LlmError as error:
+        kind = _FAILURE_KINDS.get(error.kind, "error")
+        failure = Failure(kind=kind, message=error.message, remedy=error.remedy)
+        raise UnitFailedError(failure, tuple(engine.calls)) from error
+    return UnitResult(result, tuple(engine.calls))
+
+
+def _ask(
+    engine: LlmEngine, stage: Stage, given: ReadPayload, params: ReadParams, llm: LlmParams
+) -> dict[str, Any]:
+    if stage is Stage.CLASSIFY:
+        return engine.classify(given.document, given.recipe).model_dump(mode="json")
+    category = given.recipe.category(params.category)
+    if given.parts:
+        return engine.merge(given.parts, category, given.characters).model_dump(mode="json")
+    if llm.part:
+        part = engine.analyse_part(given.document, category, llm.part, llm.parts)
+        return part.model_dump(mode="json")
+    return engine.analyse(given.document, category).model_dump(mode="json")

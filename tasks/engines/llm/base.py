@@ -4,6 +4,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+from pydantic import Field
+
 from tasks.documents import Value
 from tasks.errors import ShoeboxError
 
@@ -22,11 +24,11 @@ class ChatRequest(Value):
     messages: tuple[Message, ...]
     reply_schema: dict[str, Any] | None = None
     """JSON schema that the reply is held to."""
-    num_ctx: int
+    num_ctx: int = Field(ge=1)
     """Always the same for a model tier: another value would make the server load the model again."""
-    max_tokens: int
-    """The reply is cut after so many tokens, with `done_reason` length."""
-    top_logprobs: int = 0
+    max_tokens: int = Field(ge=1)
+    """The reply is cut after so many tokens, with `done_reason` length. Ollama takes 0 for no limit."""
+    top_logprobs: int = Field(default=0, ge=0, le=20)
     """How many alternatives to report for each token, 0 to 20."""
     on_cpu: bool = False
     """Keep the model off the GPU, so that it never evicts the large one."""

@@ -1,0 +1,87 @@
+"""Whether the language model can be asked, as far as home knows: the circuit breaker.
+
+Kept in the ledger as a note. A failure that is the server's opens the circuit for a while that doubles each
+time; while it is open nothing is sent, and documents get a provisional result. After it one document is let
+through; when that succeeds the circuit is closed.
+"""
+
+import time
+
+from tasks.documents import Stage, Value
+from tasks.ledger import Ledger
+from tasks.routing import KnownModels, Route, route, wanted_model
+from tasks.settings import Settings
+
+_NOTE = "circuit"
+_FIRST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 120.0
+FALL_BACK_DOCUMENTS = 50
+"""Documents that are given to the offline engine in one tick when the model is away."""
+_UPGRADE_DOCUMENTS = 20
+"""Documents that are begun again in one tick when the model is back."""
+
+
+class Circuit(Value):
+    """What is known about the language model."""
+
+    known: KnownModels = KnownModels()
+    failures: int = 0
+    """In a row."""
+    paused_until: float = 0.0
+    problem: str = ""
+    """Of the last failure, in words."""
+    was_seen: bool = False
+    """Whether there ever was a language model here: then documents wait for its return."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the circuit is open."""
+        return time.time() < self.paused_until
+
+    @property
+    def documents_at_once(self) -> int:
+        """How many documents to begin again: one to try, after a failure."""
+        return 1 if self.failures else _UPGRADE_DOCUMENTS
+
+    def failed(self, problem: str) -> "Circuit":
+        """After a failure of the server."""
+        if self.is_paused:  # one of several that were under way; it tells nothing new
+            return self
+        pause = min(_FIRST_PAUSE_SECONDS * 2**self.failures, _LONGEST_PAUSE_SECONDS)
+        return self.model_copy(
+            update={
+                "failures": self.failures + 1,
+                "paused_until": time.time() + pause,
+                "problem": problem,
+            }
+        )
+
+    def succeeded(self) -> "Circuit":
+        """After a reply."""
+        return self.model_copy(update={"failures": 0, "paused_until": 0.0, "problem": "", "was_seen": True})
+
+    def reader(self, stage: Stage, settings: Settings) -> Route | str:
+        """Where a stage's calls go; or why, in words, they cannot be made now."""
+        if settings.engine == "offline":
+            return "The settings name the offline engine."
+        if self.is_paused:
+            return self.problem
+        name, num_ctx = wanted_model(stage, settings)
+        return route(self.known, name, num_ctx, settings)
+
+    def is_expected(self, settings: Settings) -> bool:
+        """Whether documents should wait for a language model rather than be content with the offline one."""
+        return settings.engine not in {"offline", "auto"} or (settings.engine == "auto" and self.was_seen)
+
+
+def load_circuit(ledger: Ledger) -> Circuit:
+    """The circuit as the ledger has it."""
+    note = ledger.meta(_NOTE)
+    return Circuit.model_validate_json(note) if note else Circuit()
+
+
+def save_circuit(ledger: Ledger, circuit: Circuit) -> None:
+    """Write the circuit down if it has changed."""
+    note = circuit.model_dump_json()
+    if note != ledger.meta(_NOTE):
+        ledger.set_meta(_NOTE, note)

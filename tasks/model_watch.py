@@ -1,0 +1,40 @@
+"""A worker's eye on its model server: which models it has, or why it cannot be asked."""
+
+import threading
+
+from tasks.documents import Value
+from tasks.engines.llm.base import LlmError, ModelInfo
+from tasks.settings import Settings
+
+_SECONDS = 5.0
+
+
+class Seen(Value):
+    """What was seen last."""
+
+    models: tuple[ModelInfo, ...] = ()
+    llm_problem: str = "The model server has not been asked yet."
+
+
+class ModelWatch:
+    """Asks the server every few seconds, from a thread of its own, because it may be slow to answer."""
+
+    def __init__(self, settings: Settings, leaving: threading.Event) -> None:
+        self.seen = Seen(llm_problem="The settings name the offline engine.")
+        self._settings = settings
+        self._leaving = leaving
+        if settings.engine != "offline":
+            self.seen = Seen()
+            threading.Thread(target=self._watch, daemon=True, name="models").start()
+
+    def _watch(self) -> None:
+        from tasks.stages.reading import make_client
+
+        client = make_client(self._settings)
+        while not self._leaving.is_set():
+            try:
+                self.seen = Seen(models=client.models(), llm_problem="")
+            except LlmError as error:
+                self.seen = Seen(llm_problem=error.message)
+            self._leaving.wait(_SECONDS)
+        client.close()
