@@ -193,18 +193,25 @@ def test_a_scripted_reply_fits_the_schema_and_quotes_verbatim(double: OllamaDoub
     assert answer.lines[-1]["done_reason"] == "stop"
 
 
-def test_logprobs_of_a_scripted_category_are_the_models(double: OllamaDouble) -> None:
+def test_logprobs_of_a_scripted_category_are_those_of_its_keywords(double: OllamaDouble) -> None:
     answer = chat(double, logprobs=True, top_logprobs=5)
     entries = [entry for line in answer.lines for entry in line.get("logprobs", [])]
     chosen = next(entry for entry in entries if entry["token"] == "invoice")
     assert len(chosen["top_logprobs"]) == 5
-    assert chosen["logprob"] < 0
+    assert chosen["logprob"] == chosen["top_logprobs"][0]["logprob"] < 0
     assert "".join(entry["token"] for entry in entries) == text_of(answer)
 
 
 def test_the_document_is_found_between_its_markers() -> None:
     text = "<<<0123abcd4567\nRechnung\nTotal: 1\n>>>0123abcd4567\nExtract the total."
     assert document_of([{"role": "user", "content": text}]) == "Rechnung\nTotal: 1"
+
+
+def test_a_scripted_value_has_the_form_that_is_asked_for(double: OllamaDouble) -> None:
+    schema = {"type": "object", "properties": {"total": SCHEMA["properties"]["total"]}, "required": ["total"]}
+    listing = "Find these fields:\n- total: what is to pay (value as digits with a decimal point)"
+    reply = json.loads(text_of(chat(double, format=schema, question=listing)))
+    assert reply["total"] == {"value": "40.00", "quote": "Total: 40,00 EUR"}
 
 
 def test_a_reply_is_filled_from_the_prompt() -> None:

@@ -13,7 +13,7 @@ from tests.ollama.answers import ClientWatch, RefusedError
 from tests.ollama.ask import Ask, check_schema, compact
 from tests.ollama.models import ModelSpec, render
 from tests.ollama.runners import CRASHED, Runner
-from tests.ollama.scripted import pieces, reply
+from tests.ollama.scripted import Chances, pieces, reply
 
 REPEATS = 30  # equal tokens after which Ollama gives up
 TOO_LONG = (
@@ -195,36 +195,29 @@ def _read(
 
 def _scripted(runner: Runner, ask: Ask, prompt: str | list[int]) -> Iterator[Piece | Finish]:
     """A reply that is not the model's, after the model has really evaluated the prompt."""
-    answer = runner.server.ask(
-        "/completion",
-        {"prompt": prompt, "n_predict": 1, "n_probs": 1024, "temperature": 0, "cache_prompt": True},
-    )
+    answer = runner.server.ask("/completion", {"prompt": prompt, "n_predict": 1, "cache_prompt": True})
     if "error" in answer:
         raise RefusedError(answer["error"]["code"], compact(answer), late=True)
-    first = answer["completion_probabilities"][0]["top_logprobs"]
-    known = {entry["token"].strip(): entry for entry in reversed(first)}
-    chosen: set[str] = set()
-
-    def likely(values: list[str]) -> str:
-        """The most probable by the model's own first token; ties and unknown words go by order."""
-        best = max(values, key=lambda value: known[value]["logprob"] if value in known else -1e9)
-        chosen.add(best)
-        return best
-
-    text = ask.text if ask.text is not None else reply(ask.messages, ask.schema, likely)
+    text, chosen = (ask.text, {}) if ask.text is not None else reply(ask.messages, ask.schema)
     parts = pieces(text)
     limit = int({**runner.spec.parameters, **ask.options}.get("num_predict", -1))
     cut = 0 < limit < len(parts)
     started = time.monotonic_ns()
     for part in parts[:limit] if cut else parts:
-        entry = known.get(part) if part in chosen else None
-        own = {"token": part, "logprob": entry["logprob"] if entry else -0.001, "bytes": list(part.encode())}
-        others = [_logprob(e, 0) for e in first] if entry else [own]
-        yield Piece(part, [{**own, "top_logprobs": others[: ask.top_logprobs]}] if ask.logprobs else [])
+        yield Piece(
+            part, _said(part, chosen.get(part, {part: -0.001}), ask.top_logprobs) if ask.logprobs else []
+        )
     finish = _finish("length" if cut else "stop", answer["timings"])
     finish.generated = limit if cut else len(parts) + 1
     finish.eval_ns = time.monotonic_ns() - started
     yield finish
+
+
+def _said(part: str, found: Chances, top: int) -> list[dict[str, Any]]:
+    """The log probabilities of a scripted token."""
+    entries = [{"token": token, "logprob": p, "bytes": list(token.encode())} for token, p in found.items()]
+    own = next(entry for entry in entries if entry["token"] == part)
+    return [own | ({"top_logprobs": entries[:top]} if top else {})]
 
 
 def _finish(reason: str, timings: dict[str, Any]) -> Finish:
