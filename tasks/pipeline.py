@@ -286,7 +286,7 @@ class Pipeline:
         self._plan(document, read_planning.plan_offline(self.ledger, document, recipe, document.stage))
 
     def fall_back_all(self, count: int, problem: str) -> None:
-        """Fall back with documents that can only wait for a model that is away; say why those that wait do."""
+        """Fall back with documents that could only wait for the model; say of those that wait why they do."""
         with self.ledger.transaction():
             for held in documents_held_back(self.ledger, count):
                 self.fall_back(self._document(held))

@@ -9,7 +9,7 @@ from tasks.circuit import load_circuit
 from tasks.documents import FINAL_STATES, Stage, State
 from tasks.ledger import DocumentRow, Ledger
 from tests import samples
-from tests.ollama import FaultKind, ModelSpec, OllamaDouble
+from tests.ollama import Call, FaultKind, ModelSpec, OllamaDouble
 from tests.samples import papers
 from tests.system import System
 
@@ -19,18 +19,52 @@ SMALL = ModelSpec(name="shoebox-small", parameter_size="1.5B", context_length=32
 LARGE = ModelSpec(name="shoebox-large", parameter_size="7.6B", context_length=32768, scripted=True)
 
 
-@pytest.fixture
-def double() -> Iterator[OllamaDouble]:
+@pytest.fixture(scope="module")
+def running_double() -> Iterator[OllamaDouble]:
     with OllamaDouble((SMALL, LARGE)) as running:
         yield running
 
 
+@pytest.fixture(scope="module")
+def running_system(
+    running_double: OllamaDouble, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    running = System(
+        tmp_path_factory.mktemp("system"),
+        {
+            "OLLAMA_HOST": running_double.url,
+            "SHOEBOX_LARGE_NUM_CTX": "4096",
+            "SHOEBOX_SILENCE_SECONDS": "10",
+        },
+    )
+    try:
+        running.run("up")
+        yield running
+    finally:
+        running.stop()
+
+
 @pytest.fixture
-def system(own_system: Callable[..., System], double: OllamaDouble) -> System:
-    """A system whose models have been noticed."""
-    running = own_system(OLLAMA_HOST=double.url, SHOEBOX_LARGE_NUM_CTX="4096", SHOEBOX_SILENCE_SECONDS="10")
-    await_models(running)
-    return running
+def double(running_double: OllamaDouble) -> OllamaDouble:
+    """The double without faults."""
+    running_double.clear()
+    return running_double
+
+
+@pytest.fixture
+def system(running_system: System, double: OllamaDouble) -> System:
+    """The system without documents, with its models noticed."""
+    for document in running_system.documents():
+        running_system.run("rm", document.id, "--yes")
+    await_models(running_system)
+    return running_system
+
+
+@pytest.fixture
+def chats(double: OllamaDouble) -> Callable[[], list[Call]]:
+    """The calls to /api/chat since the test began."""
+    before = len(double.calls("/api/chat"))
+    return lambda: double.calls("/api/chat")[before:]
 
 
 def await_models(system: System) -> None:
@@ -50,7 +84,7 @@ def by_model(document: DocumentRow) -> bool:
 
 
 def test_documents_are_read_by_the_models_and_every_call_is_on_record(
-    system: System, double: OllamaDouble, tmp_path: Path
+    system: System, double: OllamaDouble, chats: Callable[[], list[Call]], tmp_path: Path
 ) -> None:
     papers_folder = tmp_path / "papers"
     paths = samples.make_corpus(papers_folder, 4)
@@ -59,21 +93,22 @@ def test_documents_are_read_by_the_models_and_every_call_is_on_record(
     assert all(by_model(document) for document in documents)
     assert {document.state for document in documents} <= {State.DONE, State.REVIEW}
 
-    chats = double.calls("/api/chat")
-    assert all(call.done_reason == "stop" for call in chats)
-    assert {call.num_ctx for call in chats if call.model.startswith("shoebox-large")} == {4096}
+    assert all(call.done_reason == "stop" for call in chats())
+    assert {call.num_ctx for call in chats() if call.model.startswith("shoebox-large")} == {4096}
     assert len(double.loads("shoebox-large:latest")) == 1
     with Ledger.open(system.settings) as ledger:
         traces = [call for document in documents for call in ledger.calls(document.id)]
-    assert len(traces) == len(chats)
+    assert len(traces) == len(chats())
     shown = system.run("show", documents[0].id, "--trace").stdout
     assert "call 3: fields (analyse, attempt 1)" in shown
     assert all(json_call["prompt_tokens"] for json_call in system.json("show", documents[0].id)["calls"])
 
 
-def test_small_models_stay_on_the_processor(system: System, double: OllamaDouble, tmp_path: Path) -> None:
+def test_small_models_stay_on_the_processor(
+    system: System, chats: Callable[[], list[Call]], tmp_path: Path
+) -> None:
     system.run("add", samples.make("letter.pdf", tmp_path), "--wait")
-    options = {call.model: call.json["options"] for call in double.calls("/api/chat")}
+    options = {call.model: call.json["options"] for call in chats()}
     on_cpu = {name.removesuffix(":latest"): given.get("num_gpu") for name, given in options.items()}
     assert on_cpu == {"shoebox-small": 0, "shoebox-large": None}
 
@@ -106,36 +141,39 @@ def test_a_server_that_dies_and_comes_back_without_its_model_loses_nothing(
     assert all(unit.attempts == 0 for document in ended for unit in system.units(document.id))
 
 
-def test_a_busy_server_is_not_stormed(system: System, double: OllamaDouble, tmp_path: Path) -> None:
+def test_a_busy_server_is_not_stormed(
+    system: System, double: OllamaDouble, chats: Callable[[], list[Call]], tmp_path: Path
+) -> None:
     folder = tmp_path / "papers"
     paths = samples.make_corpus(folder, 8)
-    double.order(FaultKind.BUSY, times=3)
+    double.order(FaultKind.BUSY, times=2)
     system.run("add", *paths)
     system.await_true(lambda: all(map(by_model, system.documents())), what="all were read by the models")
-    refused = [call for call in double.calls("/api/chat") if call.status == 503]
-    assert len(refused) == 3
+    refused = [call for call in chats() if call.status == 503]
+    assert len(refused) == 2
 
 
-def test_cancelling_stops_the_server(system: System, double: OllamaDouble, tmp_path: Path) -> None:
+def test_cancelling_stops_the_server(
+    system: System, double: OllamaDouble, chats: Callable[[], list[Call]], tmp_path: Path
+) -> None:
     double.order(FaultKind.SLOW, times=-1, seconds=0.2, model="shoebox-large")
     path = samples.make("letter.pdf", tmp_path)
     system.run("add", path)
     system.await_true(
-        lambda: any(call.lines for call in double.calls() if call.model.startswith("shoebox-large")),
+        lambda: any(call.lines for call in chats() if call.model.startswith("shoebox-large")),
         what="the large model writes",
     )
     system.run("cancel", path.name)
-    [stopped] = [
-        call
-        for call in double.wait_for(lambda calls: any(call.generation_stopped for call in calls))
-        if call.generation_stopped
-    ]
-    assert stopped.disconnected is not None
+    stopped = system.await_true(
+        lambda: [call for call in chats() if call.generation_stopped], what="the server has stopped"
+    )
+    assert len(stopped) == 1
+    assert stopped[0].disconnected is not None
     assert system.documents()[0].state is State.CANCELLED
 
 
 def test_a_long_text_is_read_whole_and_urgent_work_gets_in_between(
-    system: System, double: OllamaDouble, tmp_path: Path
+    system: System, double: OllamaDouble, chats: Callable[[], list[Call]], tmp_path: Path
 ) -> None:
     long_text, letter = tmp_path / "long.pdf", samples.make("letter.pdf", tmp_path)
     long_text.write_bytes(papers.long_report(pages=60))
@@ -152,7 +190,7 @@ def test_a_long_text_is_read_whole_and_urgent_work_gets_in_between(
     assert long_row.state is State.RUNNING
     [long_row, _] = system.await_ended()
     assert long_row.read_share == 1.0
-    chats = [call for call in double.calls("/api/chat") if call.model.startswith("shoebox-large")]
-    assert {call.num_ctx for call in chats} == {4096}
-    assert all((call.tokens_computed or 0) + (call.tokens_cached or 0) < 4096 for call in chats)
-    assert len(double.loads("shoebox-large:latest")) == 1
+    large = [call for call in chats() if call.model.startswith("shoebox-large")]
+    assert {call.num_ctx for call in large} == {4096}
+    assert all((call.tokens_computed or 0) + (call.tokens_cached or 0) < 4096 for call in large)
+    assert not any(call.loaded for call in large)

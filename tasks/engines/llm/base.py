@@ -18,7 +18,7 @@ class Message(Value):
 
 
 class ChatRequest(Value):
-    """One call. The document stands at the beginning of the first user message, the instruction at its end."""
+    """One call. The document begins the first message of the user, the instruction ends it."""
 
     model: str
     messages: tuple[Message, ...]
