@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from tasks.broker_url import redis_url
 from tasks.documents import Failure, Stage
 from tasks.events import TextSender
-from tasks.exchange import Exchange, connect
+from tasks.exchange import CancelWatch, Exchange, connect
 from tasks.home import Home
 from tasks.ledger import Ledger
 from tasks.orders import Order, Outcome
@@ -86,12 +86,11 @@ def _read(task: Any, order: Order) -> None:
     from tasks.stages.reading import read
 
     text = TextSender(exchange().redis, order)
+    cancelled = CancelWatch(exchange(), order)
     _run(
         task,
         order,
-        lambda payload: read(
-            order, payload, get_settings(), text.send, lambda: exchange().is_cancelled(order)
-        ),
+        lambda payload: read(order, payload, get_settings(), text.send, cancelled.is_cancelled),
         needs_payload=True,
     )
 

@@ -11,6 +11,8 @@ gap between them.
 import json
 import os
 import socket
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +25,7 @@ PAYLOAD_SECONDS = 24 * 3600
 OUTCOME_SECONDS = 7 * 24 * 3600
 DONE_SECONDS = 24 * 3600  # longer than any broker redelivery, so that a late copy is recognised
 CANCEL_SECONDS = 24 * 3600
+_ASK_SECONDS = 0.3
 
 _PRESENCE_KEY = "shoebox:presence"
 
@@ -190,3 +193,23 @@ class Exchange:
         """Redis' own clock, the only one that all machines share."""
         seconds, microseconds = self.redis.time()
         return seconds + microseconds / 1e6
+
+
+class CancelWatch:
+    """Whether a running unit should stop; asked for every token, so it asks Redis only now and then."""
+
+    def __init__(self, exchange: Exchange, order: Order) -> None:
+        self._exchange = exchange
+        self._order = order
+        self._asked_at = 0.0
+        self._cancelled = False
+
+    def is_cancelled(self) -> bool:
+        """Whether the document was cancelled. With Redis away the work goes on."""
+        from redis.exceptions import RedisError
+
+        if not self._cancelled and time.monotonic() - self._asked_at > _ASK_SECONDS:
+            with suppress(RedisError):
+                self._cancelled = self._exchange.is_cancelled(self._order)
+            self._asked_at = time.monotonic()
+        return self._cancelled

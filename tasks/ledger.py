@@ -62,6 +62,7 @@ class DocumentRow:
     engine: str
     provisional: bool
     read_share: float
+    model_failures: int
 
 
 _COLUMNS = frozenset(field.name for field in dataclass_fields(DocumentRow))

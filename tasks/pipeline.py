@@ -29,6 +29,7 @@ from tasks.results import apply_result, put_calls, put_unread_pages
 from tasks.review import review_reasons
 from tasks.settings import Settings
 from tasks.units import (
+    MAX_MODEL_FAILURES,
     UnitPlan,
     UnitRow,
     delete_unit,
@@ -171,7 +172,8 @@ class Pipeline:
             return
         if failure.kind == "unavailable":
             save_circuit(self.ledger, load_circuit(self.ledger).failed(failure.message))
-            self.fall_back(document)
+            self.ledger.update_document(document.id, model_failures=document.model_failures + 1)
+            self.fall_back(self._document(document.id))
             return
         is_final = failure.kind == "file"
         if not is_final and ended.attempts + 1 < self.settings.max_attempts:
@@ -320,6 +322,8 @@ class Pipeline:
         reasons = review_reasons(document, self.ledger.pages(document.id), self.settings.review_below)
         if gave_up:
             reasons.append(f"The language model gave no usable result: {gave_up[-1].message}")
+        elif document.model_failures >= MAX_MODEL_FAILURES:
+            reasons.append(f"The model server failed {document.model_failures} times at this document.")
         elif document.provisional and circuit.is_expected(self.settings):
             self._wait_for_model(document, circuit)
             return
@@ -373,6 +377,7 @@ class Pipeline:
                 message="",
                 remedy="",
                 finished_at=None,
+                model_failures=0,
                 **dict.fromkeys(("category", "title", "summary", "party", "date", "amount", "currency"), ""),
                 confidence=None,
                 evidence=(),

@@ -84,6 +84,8 @@ def _apply_reading(
     ledger.update_document(
         document.id, engine=_engine(ended), provisional=document.provisional or not ended.is_llm
     )
+    if ended.is_llm:
+        ledger.update_document(document.id, model_failures=0)
 
 
 def _apply_analysis(ledger: Ledger, recipe: Recipe, document: DocumentRow, found: Analysis) -> None:

@@ -116,6 +116,7 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX calls_by_document ON calls (document, id);
     ALTER TABLE documents ADD COLUMN read_share REAL NOT NULL DEFAULT 1;  -- of the text, 0 to 1
+    ALTER TABLE documents ADD COLUMN model_failures INTEGER NOT NULL DEFAULT 0;  -- of the server, in a row
     CREATE INDEX documents_provisional ON documents (seq) WHERE provisional;
     """,
 )

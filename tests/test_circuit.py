@@ -259,3 +259,25 @@ def test_retry_of_what_a_model_has_read_asks_it_nothing(bench: Bench) -> None:
     bench.succeed(document, ANALYSIS)
     bench.pipeline.retry(bench.row(document))
     assert (bench.row(document).state, bench.row(document).category) == (State.DONE, "invoice")
+
+
+def test_a_document_that_always_brings_the_server_down_holds_up_nobody(bench: Bench) -> None:
+    poison, letter = bench.add("Poison"), bench.add("Dear Sir")
+    bench.fail(poison, "unavailable")
+    bench.pipeline.fall_back_all(10, "It is away.")
+    for document in (poison, letter):
+        bench.read_offline(document)
+    for _ in range(19):
+        bench.end_pause()
+        assert bench.pipeline.upgrade_all(1)[0].id == letter
+        bench.fail(letter, "unavailable")
+        bench.read_offline(letter)
+        bench.end_pause()
+        assert bench.pipeline.upgrade_all(1)[0].id == poison
+        bench.fail(poison, "unavailable")
+        bench.read_offline(poison)
+    bench.end_pause()
+    assert [row.id for row in bench.pipeline.upgrade_all(10)] == [letter]
+    row = bench.row(poison)
+    assert row.state is State.REVIEW
+    assert "failed 20 times" in row.message

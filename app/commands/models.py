@@ -12,7 +12,7 @@ from tasks.errors import ConfigError, ServiceError
 from tasks.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from tasks.engines.llm.base import ModelInfo
+    from tasks.engines.llm.base import ChatClient, ModelInfo
     from tasks.engines.llm.ollama_client import OllamaClient
     from tasks.engines.llm.ollama_models import Progress as OllamaProgress
 
@@ -37,11 +37,43 @@ def models(check: bool, as_json: bool) -> None:
         if settings.engine != "openai" and not check:
             _set_up(cast("OllamaClient", client), settings)
         found = client.models()
+        probes = _probe_used(client, found, settings, anew=not check)
     except LlmError as error:
         raise ServiceError(error.message, error.remedy) from error
     finally:
         client.close()
-    _show(found, settings, as_json=as_json)
+    _show(found, probes, settings, as_json=as_json)
+
+
+def _probe_used(
+    client: "ChatClient", found: "tuple[ModelInfo, ...]", settings: Settings, *, anew: bool
+) -> dict[str, str]:
+    """How the used models answered a small question, by name. Each is asked once; the ledger remembers."""
+    from tasks.engines.llm.probe import Probe, probe
+    from tasks.ledger import Ledger
+    from tasks.routing import CPU_QUEUE, queue_of, same_model
+
+    results = {}
+    with Ledger.open(settings) as ledger:
+        for name, num_ctx in {
+            settings.small_model: settings.small_num_ctx,
+            settings.large_model: settings.large_num_ctx,
+        }.items():
+            model = next((one for one in found if same_model(one.name, name)), None)
+            if model is None or "completion" not in (model.capabilities or ("completion",)):
+                continue
+            note = f"probe {settings.engine} {model.name} {model.parameters} {num_ctx}"
+            if not ledger.meta(note) and anew:
+                on_cpu = queue_of(model, settings)[0] == CPU_QUEUE
+                threads = settings.num_thread if on_cpu else None
+                asked = probe(client, model.name, num_ctx, on_cpu=on_cpu, num_thread=threads)
+                if asked.problem:
+                    results[model.name] = asked.words()
+                    continue
+                ledger.set_meta(note, asked.model_dump_json())
+            if known := ledger.meta(note):
+                results[model.name] = Probe.model_validate_json(known).words()
+    return results
 
 
 def _set_up(client: "OllamaClient", settings: Settings) -> None:
@@ -69,7 +101,9 @@ def _set_up(client: "OllamaClient", settings: Settings) -> None:
             client.create(name, recipe.base, recipe.system, parameters, bar.show)
 
 
-def _show(found: "tuple[ModelInfo, ...]", settings: Settings, *, as_json: bool) -> None:
+def _show(
+    found: "tuple[ModelInfo, ...]", probes: dict[str, str], settings: Settings, *, as_json: bool
+) -> None:
     from app.tables import print_table
     from tasks.routing import queue_of, same_model
 
@@ -87,6 +121,7 @@ def _show(found: "tuple[ModelInfo, ...]", settings: Settings, *, as_json: bool) 
                 "queue": queue,
                 "reason": reason,
                 "used_for": use,
+                "probe": probes.get(model.name, ""),
                 "remote": model.is_remote,
             }
         )
@@ -94,7 +129,7 @@ def _show(found: "tuple[ModelInfo, ...]", settings: Settings, *, as_json: bool) 
         click.echo(json.dumps(rows, indent=1))
         return
     print_table(
-        ("model", "size", "queue", "why", "used for"),
+        ("model", "size", "queue", "why", "used for", "probe"),
         [
             (
                 shortened(row["name"], 40),
@@ -102,6 +137,7 @@ def _show(found: "tuple[ModelInfo, ...]", settings: Settings, *, as_json: bool) 
                 "cloud: refused" if row["remote"] and not settings.allow_remote_models else row["queue"],
                 row["reason"],
                 row["used_for"] or "-",
+                visible(row["probe"]),
             )
             for row in rows
         ],
