@@ -36,7 +36,14 @@ class System:
             "COLUMNS": "200",
             **environment,
         }
-        self.settings = Settings(data_dir=folder / "data", recipe_dir=folder / "config" / "recipes")
+        given = {name.removeprefix("SHOEBOX_").lower(): value for name, value in environment.items()}
+        self.settings = Settings.model_validate(
+            {
+                "data_dir": folder / "data",
+                "recipe_dir": folder / "config" / "recipes",
+                **{name: value for name, value in given.items() if name in Settings.model_fields},
+            }
+        )
 
     def run(self, *arguments: str | Path, check: bool = True, timeout: float = 240) -> Any:
         """Run a command to its end; returns the completed process."""

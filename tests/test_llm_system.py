@@ -1,15 +1,21 @@
 """Reading with a language model on a running system: the real workers, a real llama.cpp behind the double."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tasks.broker_url import redis_url
 from tasks.circuit import load_circuit
 from tasks.documents import FINAL_STATES, Stage, State
+from tasks.events import EventKind, read_events, stream_key
+from tasks.exchange import connect
 from tasks.ledger import DocumentRow, Ledger
 from tests import samples
 from tests.ollama import Call, FaultKind, ModelSpec, OllamaDouble
+from tests.ollama.llama_server import LlamaServer
+from tests.ollama.tiny_model import write_tiny_model
 from tests.samples import papers
 from tests.system import System
 
@@ -102,6 +108,39 @@ def test_documents_are_read_by_the_models_and_every_call_is_on_record(
     shown = system.run("show", documents[0].id, "--trace").stdout
     assert "call 3: fields (analyse, attempt 1)" in shown
     assert all(json_call["prompt_tokens"] for json_call in system.json("show", documents[0].id)["calls"])
+
+
+def test_what_the_model_writes_is_on_the_event_stream(system: System, tmp_path: Path) -> None:
+    redis = connect(redis_url(system.settings))
+    with Ledger.open(system.settings) as ledger:
+        redis.delete(stream_key(ledger.home))
+        system.run("add", samples.make("letter.pdf", tmp_path), "--wait")
+        _, events = read_events(redis, ledger.home, "0", block_ms=10)
+    redis.close()
+    written = [event for event in events if event.kind is EventKind.TEXT]
+    assert {event.stage for event in written} == {Stage.CLASSIFY, Stage.ANALYSE}
+    assert all(event.text for event in written)
+
+
+def test_an_openai_server_with_a_model_that_babbles_verifies_nothing(
+    own_system: Callable[..., System], tmp_path: Path
+) -> None:
+    model = write_tiny_model(tmp_path / "tiny.gguf")
+    with closing(LlamaServer(model, num_ctx=16384)) as server:
+        name = server.ask("/v1/models")["data"][0]["id"]
+        system = own_system(
+            SHOEBOX_ENGINE="openai",
+            SHOEBOX_OPENAI_URL=server.url,
+            SHOEBOX_SMALL_MODEL=name,
+            SHOEBOX_LARGE_MODEL=name,
+        )
+        await_models(system)
+        system.run("add", samples.make("invoice-en.pdf", tmp_path), "--wait", check=False)
+        [document] = system.await_ended()
+        record = system.json("show", document.id)
+    assert {call["engine"] for call in record["calls"]} == {"openai"}
+    assert all(field["status"] != "verified" for field in record["fields"])
+    assert document.state in {State.DONE, State.REVIEW}
 
 
 def test_small_models_stay_on_the_processor(
