@@ -284,14 +284,18 @@ class Pipeline:
         for left in units_of(self.ledger, document.id, document.stage):
             if left.state not in FINAL_STATES:
                 delete_unit(self.ledger, left.id)
-        recipe = load_recipe(document.recipe, self.settings.recipes_path)
-        self._plan(document, read_planning.plan_offline(self.ledger, document, recipe, document.stage))
+        try:
+            recipe = load_recipe(document.recipe, self.settings.recipes_path)
+            self._plan(document, read_planning.plan_offline(self.ledger, document, recipe, document.stage))
+        except ConfigError as error:
+            self._finish(document, State.FAILED, error.message, error.remedy)
 
     def fall_back_all(self, count: int, problem: str) -> None:
         """Fall back with documents that could only wait for the model; say of those that wait why they do."""
         with self.ledger.transaction():
             for held in documents_held_back(self.ledger, count):
                 self.fall_back(self._document(held))
+                self._advance(held)
             self.ledger.db.execute(
                 "UPDATE documents SET message = ? WHERE provisional AND state = ? AND message NOT IN ('', ?)",
                 (_waiting_words(problem), State.WAITING, _waiting_words(problem)),
@@ -311,8 +315,12 @@ class Pipeline:
                 delete_unit(self.ledger, left.id)
         self.ledger.update_document(document.id, state=State.WAITING, message="", finished_at=None)
         document = self._document(document.id)
-        self._enter_stage(document, Stage.CLASSIFY, self._plan_reading(document, Stage.CLASSIFY))
-        self._advance(document.id)
+        try:
+            self._enter_stage(document, Stage.CLASSIFY, self._plan_reading(document, Stage.CLASSIFY))
+            self._advance(document.id)
+        except ConfigError as error:  # its recipe is gone; what was found by it stays
+            self.ledger.update_document(document.id, model_failures=MAX_MODEL_FAILURES)
+            self._finish(document, State.REVIEW, error.message, error.remedy)
         return self._document(document.id)
 
     def _finish_read(self, document: DocumentRow) -> None:

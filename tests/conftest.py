@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from app.services import find_server
 from tasks.exchange import Exchange
 from tasks.ledger import Ledger
 from tasks.settings import Settings, get_settings
-from tests.system import System
+from tests.system import System, running
 
 
 @pytest.fixture(autouse=True)
@@ -74,25 +75,12 @@ def exchange(redis: Redis) -> Exchange:
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A running system, shared by the tests of a module."""
-    running = System(tmp_path_factory.mktemp("system"))
-    try:
-        running.run("up")
-        yield running
-    finally:
-        running.stop()
+    with running(tmp_path_factory.mktemp("system")) as started:
+        yield started
 
 
 @pytest.fixture
 def own_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
     """Starts a system for one test alone, with settings of its own."""
-    started: list[System] = []
-
-    def start(**environment: str) -> System:
-        running = System(tmp_path / f"system{len(started)}", environment)
-        started.append(running)
-        running.run("up")
-        return running
-
-    yield start
-    for running in started:
-        running.stop()
+    with ExitStack() as stack:
+        yield lambda **environment: stack.enter_context(running(tmp_path / "system", **environment))

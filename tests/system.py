@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,6 +138,17 @@ class System:
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
         return found
+
+
+@contextmanager
+def running(folder: Path, **environment: str) -> Iterator[System]:
+    """A system that is up, and down afterwards."""
+    system = System(folder, environment)
+    try:
+        system.run("up")
+        yield system
+    finally:
+        system.stop()
 
 
 def _command_line(pid: int) -> bytes:

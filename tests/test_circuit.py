@@ -101,10 +101,10 @@ class Bench:
     def end_pause(self) -> None:
         save_circuit(self.ledger, load_circuit(self.ledger).model_copy(update={"paused_until": 0.0}))
 
-    def add(self, *texts: str) -> str:
+    def add(self, *texts: str, recipe: str = "builtin") -> str:
         path = self.folder / f"{len(self.ledger.documents())}.txt"
         path.write_text(path.name)
-        document = self.pipeline.submit(path, "builtin", urgent=False).document.id
+        document = self.pipeline.submit(path, recipe, urgent=False).document.id
         pages = [
             Page(number=n, text=text, source=TextSource.LAYER, score=1.0)
             for n, text in enumerate(texts, start=1)
@@ -281,3 +281,34 @@ def test_a_document_that_always_brings_the_server_down_holds_up_nobody(bench: Be
     row = bench.row(poison)
     assert row.state is State.REVIEW
     assert "failed 20 times" in row.message
+
+
+def test_what_the_offline_engine_has_read_before_is_not_read_again(bench: Bench) -> None:
+    bench.see(KnownModels())
+    document = bench.add("Dear Sir")
+    bench.read_offline(document)
+    bench.see(BOTH)
+    bench.pipeline.upgrade_all(1)
+    assert bench.waiting(document)[0].is_llm
+    bench.see(KnownModels())
+    bench.pipeline.fall_back_all(10, "It is away.")
+    assert bench.waiting(document) == []
+    assert bench.row(document).state is State.DONE
+
+
+def test_a_recipe_that_vanished_stops_one_document_and_nobody_else(bench: Bench, settings: Settings) -> None:
+    bench.see(KnownModels())
+    recipe = settings.recipes_path / "mine.toml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text('[categories.letter]\ndescribe = "A letter."\n')
+    document, other = bench.add("Dear Sir", recipe="mine"), bench.add("Dear Madam")
+    for one in (document, other):
+        while bench.waiting(one):
+            bench.succeed(one, LETTER if bench.waiting(one)[0].stage is Stage.CLASSIFY else ANALYSIS)
+    recipe.unlink()
+    bench.see(BOTH)
+    assert [row.id for row in bench.pipeline.upgrade_all(10)] == [document, other]
+    assert bench.row(document).state is State.REVIEW
+    assert "mine" in bench.row(document).message
+    assert bench.waiting(other)[0].is_llm
+    assert bench.pipeline.upgrade_all(10) == []

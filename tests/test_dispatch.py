@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tasks.circuit import Circuit, save_circuit
 from tasks.dispatch import Dispatcher
 from tasks.documents import State
 from tasks.exchange import Exchange
@@ -62,6 +64,43 @@ def add(ledger: Ledger, settings: Settings, tmp_path: Path) -> Callable[..., Doc
     return add_file
 
 
+@dataclass
+class Issued:
+    """A unit that was released, with everything around it."""
+
+    dispatcher: Dispatcher
+    ledger: Ledger
+    exchange: Exchange
+    broker: Broker
+
+    def unit(self) -> UnitRow:
+        return only_unit(self.ledger)
+
+    def check_later(self) -> list[tuple[int, Outcome]]:
+        """Look for lost units as if nobody had heard of them for long, while home was watching."""
+        never_seen(self.ledger)
+        return self.dispatcher.check_outstanding()
+
+    def lose_lease(self) -> None:
+        """A worker takes the unit and dies."""
+        self.exchange.take_lease(self.broker.deliver(), 60)
+        self.exchange.redis.delete(f"shoebox:{self.ledger.home}:1:lease")
+
+
+@pytest.fixture
+def issued(
+    dispatcher: Dispatcher,
+    ledger: Ledger,
+    exchange: Exchange,
+    broker: Broker,
+    add: Callable[..., DocumentRow],
+) -> Issued:
+    add("a")
+    dispatcher.release()
+    dispatcher.check_outstanding()
+    return Issued(dispatcher, ledger, exchange, broker)
+
+
 def on_queue(ledger: Ledger, queue: str) -> None:
     """Move all units to another queue, to fill it without running the stages before."""
     ledger.db.execute("UPDATE units SET queue = ?", (queue,))
@@ -113,49 +152,25 @@ def test_urgent_comes_first_then_the_document_at_hand_then_the_oldest(
     assert broker.orders[2].document == oldest.id
 
 
-def test_a_message_in_redis_is_not_lost(
-    dispatcher: Dispatcher, ledger: Ledger, add: Callable[..., DocumentRow]
-) -> None:
-    add("a")
-    dispatcher.release()
-    dispatcher.check_outstanding()
-    never_seen(ledger)
-    assert dispatcher.check_outstanding() == []
-    assert only_unit(ledger).state is State.QUEUED
-    assert only_unit(ledger).seen_at > 0
+def test_a_message_in_redis_is_not_lost(issued: Issued) -> None:
+    assert issued.check_later() == []
+    assert issued.unit().state is State.QUEUED
+    assert issued.unit().seen_at > 0
 
 
-def test_a_unit_with_a_worker_is_running(
-    dispatcher: Dispatcher,
-    ledger: Ledger,
-    exchange: Exchange,
-    broker: Broker,
-    add: Callable[..., DocumentRow],
-) -> None:
-    add("a")
-    dispatcher.release()
-    exchange.take_lease(broker.deliver(), 60)
-    dispatcher.check_outstanding()
-    assert only_unit(ledger).state is State.RUNNING
+def test_a_unit_with_a_worker_is_running(issued: Issued) -> None:
+    issued.exchange.take_lease(issued.broker.deliver(), 60)
+    issued.dispatcher.check_outstanding()
+    assert issued.unit().state is State.RUNNING
 
 
-def test_a_lost_message_is_issued_again_and_costs_no_attempt(
-    dispatcher: Dispatcher,
-    ledger: Ledger,
-    exchange: Exchange,
-    broker: Broker,
-    add: Callable[..., DocumentRow],
-) -> None:
-    add("a")
-    dispatcher.release()
-    dispatcher.check_outstanding()
-    exchange.redis.flushall()
-    never_seen(ledger)
-    assert dispatcher.check_outstanding() == []
-    assert only_unit(ledger).state is State.WAITING
-    dispatcher.release()
-    assert [order.issue for order in broker.orders] == [1, 2]
-    assert only_unit(ledger).attempts == 0
+def test_a_lost_message_is_issued_again_and_costs_no_attempt(issued: Issued) -> None:
+    issued.exchange.redis.flushall()
+    assert issued.check_later() == []
+    assert issued.unit().state is State.WAITING
+    issued.dispatcher.release()
+    assert [order.issue for order in issued.broker.orders] == [1, 2]
+    assert issued.unit().attempts == 0
 
 
 def test_a_message_that_was_never_sent_is_issued_again(
@@ -170,65 +185,40 @@ def test_a_message_that_was_never_sent_is_issued_again(
     assert only_unit(ledger).state is State.WAITING
 
 
-def test_a_worker_that_died_costs_an_attempt(
-    dispatcher: Dispatcher,
-    ledger: Ledger,
-    exchange: Exchange,
-    broker: Broker,
-    add: Callable[..., DocumentRow],
-) -> None:
-    add("a")
-    dispatcher.release()
-    dispatcher.check_outstanding()
-    order = broker.deliver()
-    exchange.take_lease(order, 60)
-    exchange.redis.delete(f"shoebox:{ledger.home}:1:lease")
-    never_seen(ledger)
-    [(number, outcome)] = dispatcher.check_outstanding()
+def test_a_worker_that_died_costs_an_attempt(issued: Issued) -> None:
+    issued.lose_lease()
+    [(number, outcome)] = issued.check_later()
     assert number == 1
     assert outcome.failure is not None
     assert outcome.failure.kind == "died"
 
 
-def test_an_outcome_that_nobody_told_of_is_found(
-    dispatcher: Dispatcher, exchange: Exchange, broker: Broker, add: Callable[..., DocumentRow]
-) -> None:
-    add("a")
-    dispatcher.release()
+def test_an_outcome_that_nobody_told_of_is_found(issued: Issued) -> None:
     outcome = Outcome(issue=1, result={})
-    exchange.put_outcome(broker.deliver(), outcome)
-    assert dispatcher.check_outstanding() == [(1, outcome)]
+    issued.exchange.put_outcome(issued.broker.deliver(), outcome)
+    assert issued.dispatcher.check_outstanding() == [(1, outcome)]
 
 
-def test_nobody_is_blamed_for_the_time_home_was_away(
-    dispatcher: Dispatcher,
-    ledger: Ledger,
-    exchange: Exchange,
-    broker: Broker,
-    add: Callable[..., DocumentRow],
+def test_nobody_is_blamed_for_the_time_home_was_away(issued: Issued) -> None:
+    issued.lose_lease()
+    issued.ledger.set_meta("checked at", "1.0")
+    assert issued.check_later() == []
+    assert issued.unit().state is State.QUEUED
+
+
+def test_another_homes_messages_are_none_of_ours(issued: Issued) -> None:
+    issued.broker.deliver()
+    issued.exchange.redis.lpush("gpu", json.dumps({"headers": {"id": "another.1.1"}}))
+    issued.check_later()
+    assert issued.unit().state is State.WAITING
+
+
+def test_units_for_a_model_are_held_back_while_the_circuit_is_open(
+    dispatcher: Dispatcher, ledger: Ledger, add: Callable[..., DocumentRow]
 ) -> None:
     add("a")
-    dispatcher.release()
-    exchange.take_lease(broker.deliver(), 60)
-    exchange.redis.delete(f"shoebox:{ledger.home}:1:lease")
-    never_seen(ledger)
-    ledger.set_meta("checked at", "1.0")
-    assert dispatcher.check_outstanding() == []
-    assert only_unit(ledger).state is State.QUEUED
-
-
-def test_another_homes_messages_are_none_of_ours(
-    dispatcher: Dispatcher,
-    ledger: Ledger,
-    exchange: Exchange,
-    broker: Broker,
-    add: Callable[..., DocumentRow],
-) -> None:
-    add("a")
-    dispatcher.release()
-    dispatcher.check_outstanding()
-    broker.deliver()
-    exchange.redis.lpush("gpu", json.dumps({"headers": {"id": "another.1.1"}}))
-    never_seen(ledger)
-    dispatcher.check_outstanding()
-    assert only_unit(ledger).state is State.WAITING
+    ledger.db.execute("UPDATE units SET stage = 'classify', queue = 'cpu', model = 'shoebox-small'")
+    save_circuit(ledger, Circuit().failed("It is away."))
+    assert dispatcher.release() == 0
+    save_circuit(ledger, Circuit())
+    assert dispatcher.release() == 1

@@ -17,7 +17,7 @@ from tests.ollama import Call, FaultKind, ModelSpec, OllamaDouble
 from tests.ollama.llama_server import LlamaServer
 from tests.ollama.tiny_model import write_tiny_model
 from tests.samples import papers
-from tests.system import System
+from tests.system import System, running
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -27,27 +27,21 @@ LARGE = ModelSpec(name="shoebox-large", parameter_size="7.6B", context_length=32
 
 @pytest.fixture(scope="module")
 def running_double() -> Iterator[OllamaDouble]:
-    with OllamaDouble((SMALL, LARGE)) as running:
-        yield running
+    with OllamaDouble((SMALL, LARGE)) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
 def running_system(
     running_double: OllamaDouble, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
-    running = System(
+    with running(
         tmp_path_factory.mktemp("system"),
-        {
-            "OLLAMA_HOST": running_double.url,
-            "SHOEBOX_LARGE_NUM_CTX": "4096",
-            "SHOEBOX_SILENCE_SECONDS": "10",
-        },
-    )
-    try:
-        running.run("up")
-        yield running
-    finally:
-        running.stop()
+        OLLAMA_HOST=running_double.url,
+        SHOEBOX_LARGE_NUM_CTX="4096",
+        SHOEBOX_SILENCE_SECONDS="10",
+    ) as started:
+        yield started
 
 
 @pytest.fixture
