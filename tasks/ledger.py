@@ -231,6 +231,8 @@ class Ledger:
         Raises:
             NotFoundError: none or several match.
         """
+        if exact := self.document(text):
+            return exact
         escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         rows = self.db.execute(
             "SELECT * FROM documents WHERE id LIKE ? ESCAPE '\\' OR name = ? LIMIT 2", (f"{escaped}%", text)

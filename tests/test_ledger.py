@@ -58,6 +58,7 @@ def test_ids_are_short_and_unique(ledger: Ledger, tmp_path: Path) -> None:
     first = insert(ledger, tmp_path / "a.txt", "12345678" + "a" * 56)
     second = insert(ledger, tmp_path / "b.txt", "12345678" + "b" * 56)
     assert (first.id, second.id) == ("12345678", "12345678bb")
+    assert ledger.find("12345678") == first
 
 
 def test_documents_are_found_by_beginning_and_by_name(ledger: Ledger, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tasks import spool
 from tasks.documents import Extraction
+from tasks.errors import FileError
 from tasks.ledger import Ledger
 from tasks.orders import ExtractParams, Order
 from tasks.settings import Settings
@@ -27,4 +28,7 @@ def spooled(order: Order, sha256: str, settings: Settings) -> Path:
     if copy.exists():
         return copy
     with Ledger.open(settings) as ledger:
-        return spool.ensure(settings, ledger.find(order.document))
+        document = ledger.document(order.document)
+    if document is None:
+        raise FileError(f"The document {order.document} was removed meanwhile.")
+    return spool.ensure(settings, document)
