@@ -4,6 +4,7 @@ import threading
 
 from tasks.documents import Value
 from tasks.engines.llm.base import LlmError, ModelInfo
+from tasks.errors import ShoeboxError
 from tasks.settings import Settings
 
 _SECONDS = 5.0
@@ -30,7 +31,11 @@ class ModelWatch:
     def _watch(self) -> None:
         from tasks.stages.reading import make_client
 
-        client = make_client(self._settings)
+        try:
+            client = make_client(self._settings)
+        except ShoeboxError as error:
+            self.seen = Seen(llm_problem=str(error))
+            return
         while not self._leaving.is_set():
             try:
                 self.seen = Seen(models=client.models(), llm_problem="")

@@ -87,3 +87,10 @@ def test_without_a_server_the_remedy_is_said(command: System, double: OllamaDoub
     done = command.run("models", check=False)
     assert done.returncode == ExitCode.SERVICE
     assert "does not answer" in done.stderr
+
+
+def test_an_engine_without_an_address_is_named(command: System) -> None:
+    command.environment["SHOEBOX_ENGINE"] = "openai"
+    done = command.run("models", check=False)
+    assert done.returncode == ExitCode.CONFIG
+    assert "SHOEBOX_OPENAI_URL" in done.stderr

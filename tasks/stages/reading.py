@@ -8,6 +8,7 @@ from tasks.engines import reading_engine
 from tasks.engines.llm.base import LlmError, LlmErrorKind
 from tasks.engines.llm.engine import LlmEngine
 from tasks.engines.llm.tokens import TokenEstimate
+from tasks.errors import ConfigError
 from tasks.orders import LlmParams, Order, ReadParams
 from tasks.recipes import Recipe
 from tasks.running import UnitFailedError, UnitResult
@@ -58,12 +59,21 @@ def read(
 
 
 def make_client(settings: Settings) -> "ChatClient":
-    """The client of this machine's model server."""
+    """The client of this machine's model server.
+
+    Raises:
+        ConfigError: the settings name no server.
+    """
     if settings.engine == "openai":
         from tasks.engines.llm.openai_client import OpenAiClient
 
+        if not settings.openai_url:
+            raise ConfigError(
+                "The engine is openai, but openai_url is not set.",
+                "Set SHOEBOX_OPENAI_URL, such as http://127.0.0.1:8000.",
+            )
         return OpenAiClient(
-            settings.openai_url or "",
+            settings.openai_url,
             settings.openai_key,
             silence_seconds=settings.silence_seconds,
             load_seconds=settings.load_seconds,
