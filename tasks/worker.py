@@ -40,20 +40,27 @@ def serve(queue: str, name: str, settings: Settings) -> None:
     from celery.signals import worker_ready, worker_shutdown
 
     leaving = threading.Event()
+    announcers: list[threading.Thread] = []
 
     @worker_ready.connect(weak=False)
     def announce(sender: Any = None, **_: Any) -> None:
+        if announcers:  # the consumer is ready once more after a broken connection
+            return
         presence = Presence(
             worker=str(sender.hostname), queues=(queue,), slots=slots(queue, settings), pid=os.getpid()
         )
         models = ModelWatch(settings, leaving) if queue != HOME_QUEUE else None
-        threading.Thread(
+        announcing = threading.Thread(
             target=_announce, args=(presence, leaving, models), daemon=True, name="presence"
-        ).start()
+        )
+        announcing.start()
+        announcers.append(announcing)
 
     @worker_shutdown.connect(weak=False)
     def leave(**_: Any) -> None:
         leaving.set()
+        for announcing in announcers:  # or the process would end before it has said that it leaves
+            announcing.join(_PRESENCE_SECONDS)
 
     # Two lines for each of Celery's tasks, ticks included, would bury what a person looks for in the log.
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
