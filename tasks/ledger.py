@@ -162,10 +162,6 @@ class Ledger:
                 "Free some space on its disk if that is full, and try again. Nothing was lost.",
             ) from error
 
-    def data_version(self) -> int:
-        """A number that changes when another connection has committed; cheap to poll."""
-        return int(self.db.execute("PRAGMA data_version").fetchone()[0])
-
     def meta(self, key: str) -> str:
         """A note that the program keeps for itself; empty if there is none."""
         row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

@@ -7,10 +7,9 @@ from pydantic import Field
 from tasks.documents import Stage, Value
 from tasks.engines.llm.base import ModelInfo
 from tasks.orders import Presence
+from tasks.planning import CPU_QUEUE, GPU_QUEUE
 from tasks.settings import Settings
 
-CPU_QUEUE = "cpu"
-GPU_QUEUE = "gpu"
 _DECISION = frozenset({"decision", "systemone"})
 """The capability of a decision model; how servers will name it is documented nowhere yet."""
 

@@ -51,7 +51,8 @@ def _probe_used(
     """How the used models answered a small question, by name. Each is asked once; the ledger remembers."""
     from tasks.engines.llm.probe import Probe, probe
     from tasks.ledger import Ledger
-    from tasks.routing import CPU_QUEUE, queue_of, same_model
+    from tasks.planning import CPU_QUEUE
+    from tasks.routing import queue_of, same_model
 
     results = {}
     with Ledger.open(settings) as ledger:
