@@ -13,6 +13,7 @@ from tasks.orders import Order
 
 if TYPE_CHECKING:
     from redis import Redis
+    from redis.asyncio import Redis as AsyncRedis
 
 _KEPT_EVENTS = 10_000
 _BATCH = 1_000
@@ -85,10 +86,27 @@ def read_events(redis: "Redis", home: str, last_id: str, block_ms: int) -> tuple
 
     Returns the id to continue from, and the events in order.
     """
-    reply = cast("list[Any]", redis.xread({stream_key(home): last_id}, count=_BATCH, block=block_ms))
+    return _parse(redis.xread({stream_key(home): last_id}, count=_BATCH, block=block_ms), last_id)
+
+
+async def read_events_async(
+    redis: "AsyncRedis", home: str, last_id: str, block_ms: int
+) -> tuple[str, list[Event]]:
+    """As `read_events`, for an event loop."""
+    return _parse(await redis.xread({stream_key(home): last_id}, count=_BATCH, block=block_ms), last_id)
+
+
+async def last_event_id(redis: "AsyncRedis", home: str) -> str:
+    """The id of the newest event. Who then reads the ledger, and events from there on, misses nothing."""
+    newest = cast("list[Any]", await redis.xrevrange(stream_key(home), count=1))
+    return str(newest[0][0].decode()) if newest else "0-0"
+
+
+def _parse(reply: object, last_id: str) -> tuple[str, list[Event]]:
     events = []
-    for _, entries in reply or []:
+    for _, entries in cast("list[Any]", reply or []):
         for entry_id, values in entries:
             last_id = entry_id.decode()
-            events.append(Event.model_validate_json(values[b"event"]))
+            with suppress(ValueError, KeyError):  # of another version; the ledger has what it was about
+                events.append(Event.model_validate_json(values[b"event"]))
     return last_id, events

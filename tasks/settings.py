@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     allow_remote_models: bool = False
     """Allow models that Ollama runs in a cloud. Your documents would leave your machines."""
 
+    keys: dict[str, str] = Field(default_factory=dict)
+    """Keys of the terminal UI, by the id of the action: `{"intray.retry": "ctrl+r"}`."""
+
     recipe: str = "builtin"
     """Name of the default recipe."""
     recipe_dir: Path | None = None

@@ -1,0 +1,145 @@
+"""What the terminal UI asks of the clerk, and what the clerk answers: one JSON object a line.
+
+Both ends are the same version on the same machine, so the form is that of these dataclasses. Paths are
+`str` as `os.fsdecode` gives them; JSON's ASCII form carries bytes that are not UTF-8 as lone surrogates.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class StartServices:
+    """Start Redis and the local workers if they are not running."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddFiles:
+    """Take in files, and folders with everything below them."""
+
+    paths: tuple[str, ...]
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopAdding:
+    """Take in no more files of the `AddFiles` requests made so far. What was taken stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop reading documents."""
+
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Read documents again."""
+
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Forget documents; the originals stay where they are."""
+
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetUrgent:
+    """Read documents before all that are not urgent, or no longer so."""
+
+    documents: tuple[str, ...]
+    urgent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Correct:
+    """A person says what is right. `field` is `category`, or a field of the document's category."""
+
+    document: str
+    field: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Write documents to a file; its ending (.csv, .jsonl, .md) says in which form."""
+
+    path: str
+    documents: tuple[str, ...] = ()
+    """Empty for all."""
+    replace: bool = False
+    """Whether a file of that name may be replaced."""
+
+
+Request = StartServices | AddFiles | StopAdding | Cancel | Retry | Remove | SetUrgent | Correct | Export
+_REQUESTS = {
+    kind.__name__: kind
+    for kind in (StartServices, AddFiles, StopAdding, Cancel, Retry, Remove, SetUrgent, Correct, Export)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that was not done, with the reason in words. Both are untrusted text."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """How far a request has come."""
+
+    number: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A request has been carried out, as far as it could be."""
+
+    number: int
+    ok: bool
+    message: str
+    """One sentence for the user: what was done, or why nothing was."""
+    remedy: str = ""
+    documents: tuple[str, ...] = ()
+    """Ids of the documents that it was about."""
+    problems: tuple[Problem, ...] = ()
+    """What was not done. A request with problems may still be `ok`: the rest was done."""
+
+
+def request_line(number: int, request: Request) -> str:
+    """A request as a line; `number` comes back with its notes and its reply."""
+    return json.dumps([number, type(request).__name__, asdict(request)]) + "\n"
+
+
+def parse_request(line: str) -> tuple[int, Request]:
+    """Read a line that `request_line` wrote."""
+    number, name, values = json.loads(line)
+    return int(number), _REQUESTS[name](**_tuples(values))
+
+
+def answer_line(answer: Note | Reply) -> str:
+    """A note or a reply as a line."""
+    return json.dumps([type(answer).__name__, asdict(answer)]) + "\n"
+
+
+def parse_answer(line: str) -> Note | Reply:
+    """Read a line that `answer_line` wrote."""
+    name, values = json.loads(line)
+    if name == Note.__name__:
+        return Note(**values)
+    problems = tuple(Problem(**problem) for problem in values.pop("problems"))
+    return Reply(**_tuples(values), problems=problems)
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+

@@ -1,0 +1,301 @@
+"""The application: what all screens stand on."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual import work
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.events import Paste
+from textual.notifications import SeverityLevel
+
+from app.dropped import parse_dropped
+from app.machines import Machines
+from app.plain_text import visible_lines
+from app.requests import AddFiles, Problem, Reply, Request, StartServices, StopAdding
+from app.tui.arrival import choose
+from app.tui.clerk import ClerkClient
+from app.tui.feed import Link, follow
+from app.tui.palette import Commands, commands_of
+from app.tui.preferences import Preferences
+from app.tui.screens.base import ShoeboxScreen
+from app.tui.screens.help import HelpScreen
+from app.tui.screens.intray import InTray
+from app.tui.store import DocumentStore
+from app.tui.terminal import end_with_terminal
+from app.tui.watching import look_at_ledger, look_at_machines
+from tasks.documents import FINAL_STATES
+from tasks.events import Event, EventKind
+from tasks.ledger import Ledger
+from tasks.settings import Settings
+
+_FLUSH_SECONDS = 0.15
+"""News is collected for so long: at most seven frames a second, however much happens."""
+_LIVE_CHARACTERS = 4_000
+_SHOWN_PROBLEMS = 8
+_MACHINES_SECONDS = 2.0
+
+
+class ShoeboxApp(App[None]):
+    """Shows what the ledger says, and asks the clerk for what the user wants."""
+
+    TITLE = "Shoebox"
+    COMMANDS: ClassVar[set[Callable[[], type]]] = {lambda: Commands}  # type: ignore[assignment]
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1", "help", "Help", id="shoebox.help", tooltip="What this screen is for, and its keys."),
+        Binding("f3", "machines", "Machines", id="shoebox.machines", tooltip="Workers, queues and models."),
+        Binding(
+            "ctrl+n",
+            "choose_files",
+            "Add files",
+            id="shoebox.add",
+            tooltip="Choose files and folders to take in.",
+        ),
+        Binding(
+            "ctrl+p",
+            "command_palette",
+            "Commands",
+            id="shoebox.palette",
+            tooltip="Find any action by its name.",
+        ),
+        Binding(
+            "ctrl+q", "quit", "Quit", id="shoebox.quit", tooltip="Leave. The workers go on.", priority=True
+        ),
+        Binding(
+            "f10",
+            "change_theme",
+            "Theme",
+            id="shoebox.theme",
+            show=False,
+            tooltip="Choose colours; they are remembered.",
+        ),
+        Binding(
+            "f12",
+            "stop_adding",
+            "Stop adding",
+            id="shoebox.stop_adding",
+            show=False,
+            tooltip="Take in no more of the files that are still being added.",
+        ),
+    ]
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.ledger = Ledger.open(settings)
+        self.store = DocumentStore()
+        self.clerk = ClerkClient(settings)
+        self.live_text: dict[str, str] = {}
+        """The last of what a model has written about each document that is being read."""
+        self.link = Link(up=False, problem="Looking for Redis.")
+        self.machines: Machines | None = None
+        self._news: set[str] = set()
+        self._written: set[str] = set()
+        self._news_is_due = False
+        self._preferences = Preferences.load(settings)
+
+    def on_mount(self) -> None:
+        """Show everything the ledger has; then start what is not running."""
+        end_with_terminal(self)
+        if self._preferences.theme in self.available_themes:
+            self.theme = self._preferences.theme
+        remembered = self._preferences
+        self.store.show(remembered.filter, remembered.sort, descending=remembered.descending)
+        self.store.load(self.ledger)
+        self.push_screen(InTray())
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """What can wait until the first frame is on the screen."""
+        self.set_keymap(self.settings.keys)
+        self._follow_events()
+        self._look_at_machines()
+        self.set_interval(_MACHINES_SECONDS, self._look_at_machines)
+        look_at_ledger(self)
+        self.ask(StartServices(), only_problems=True)
+
+    def on_unmount(self) -> None:
+        """Remember what was chosen, and leave the clerk to finish what it was asked."""
+        store = self.store
+        Preferences(theme=self.theme, filter=store.filter, sort=store.sort, descending=store.descending).save(
+            self.settings
+        )
+        self.ledger.close()
+
+    @property
+    def front(self) -> ShoeboxScreen | None:
+        """The full screen that is in front, with or without a dialog over it."""
+        return next(
+            (screen for screen in reversed(self.screen_stack) if isinstance(screen, ShoeboxScreen)), None
+        )
+
+    # News
+
+    @work(group="events", exclusive=True, exit_on_error=False)
+    async def _follow_events(self) -> None:
+        await follow(self.settings, self.ledger.home, self._take_events, self._take_link)
+
+    def _take_events(self, events: list[Event]) -> None:
+        for event in events:
+            if event.kind is EventKind.TEXT:
+                text = self.live_text.get(event.document, "") + event.text
+                self.live_text[event.document] = text[-_LIVE_CHARACTERS:]
+                self._written.add(event.document)
+                continue
+            if event.state in FINAL_STATES:
+                self.live_text.pop(event.document, None)
+            self._news.add(event.document)
+        self._show_news_soon()
+
+    def _show_news_soon(self) -> None:
+        if not self._news_is_due:
+            self._news_is_due = True
+            self.set_timer(_FLUSH_SECONDS, self._show_news)
+
+    def _show_news(self) -> None:
+        self._news_is_due = False
+        news, self._news = self._news, set()
+        written, self._written = self._written, set()
+        if news:
+            self.show_changes(self.store.refresh(self.ledger, news))
+        if self.front is not None:
+            for document in written:
+                self.front.text_written(document)
+
+    def show_changes(self, documents: frozenset[str]) -> None:
+        """These documents of the store are different from before."""
+        if documents and self.front is not None:
+            self.front.documents_changed(documents)
+
+    def _take_link(self, link: Link) -> None:
+        self.link = link
+        if link.up:
+            self.reload()
+        self.show_machines(self.machines)
+
+    @work(group="reload", exclusive=True, thread=True, exit_on_error=False)
+    def reload(self) -> None:
+        """Read the whole ledger again: events may have been missed."""
+        from tasks.overview import overviews
+
+        with Ledger.open(self.settings) as ledger:
+            rows = overviews(ledger)
+        self.call_from_thread(lambda: self.show_changes(self.store.replace(rows)))
+
+    def show_machines(self, machines: Machines | None) -> None:
+        """This is how the machines are now."""
+        self.machines = machines
+        if self.front is not None:
+            self.front.machines_seen()
+
+    def _look_at_machines(self) -> None:
+        look_at_machines(self)
+
+    # What the user wants
+
+    def say(self, message: str, *, title: str = "", severity: SeverityLevel = "information") -> None:
+        """A toast. Text from files and errors is shown as it is."""
+        self.notify(
+            visible_lines(message),
+            title=visible_lines(title),
+            severity=severity,
+            markup=False,
+            timeout=4 if severity == "information" else 12,
+        )
+
+    @work(group="requests", exit_on_error=False)
+    async def ask(self, request: Request, *, only_problems: bool = False) -> None:
+        """Have something done, and say how it went."""
+        reply = await self.ask_and_wait(request)
+        if not reply.ok:
+            self.say("\n".join(filter(None, (reply.message, reply.remedy))), severity="error")
+        elif not only_problems:
+            self.say(reply.message)
+        if reply.problems:
+            self.say(_in_lines(reply.problems), title="Not done", severity="warning")
+
+    async def ask_and_wait(self, request: Request) -> Reply:
+        """Have something done; returns how it went."""
+        reply = await self.clerk.ask(request)
+        self._news.update(reply.documents)
+        self._show_news_soon()
+        return reply
+
+    def take_text(self, text: str) -> None:
+        """Take in the files whose paths a terminal has sent."""
+        dropped = parse_dropped(text)
+        if dropped.unknown:
+            self.say(
+                "\n".join(f"not found: {name[:200]}" for name in dropped.unknown[:_SHOWN_PROBLEMS]),
+                title="Not taken",
+                severity="warning",
+            )
+        if dropped.paths:
+            self.take_paths(dropped.paths)
+
+    @work(group="arrival", exit_on_error=False)
+    async def take_paths(self, paths: Sequence[Path]) -> None:
+        """Take in files; folders only after a question that says how many files they hold."""
+        chosen = await choose(self, paths)
+        if chosen:
+            self.say(f"Taking in {len(chosen)} {'path' if len(chosen) == 1 else 'paths'} …")
+            self.ask(AddFiles(chosen))
+
+    def on_paste(self, event: Paste) -> None:
+        """Files were dropped while nothing that takes text had the focus."""
+        event.stop()
+        self.take_text(event.text)
+
+    def open_document(self, document: str) -> None:
+        """Show a document's page."""
+        from app.tui.screens.document import DocumentScreen
+
+        self.push_screen(DocumentScreen(document))
+
+    # Actions
+
+    def action_help(self) -> None:
+        """Say what the screen is for."""
+        if isinstance(self.screen, ShoeboxScreen):
+            screen = self.screen
+            self.push_screen(HelpScreen(screen.NAME, screen.HELP, list(commands_of(screen))))
+
+    def action_machines(self) -> None:
+        """Show workers, queues and models."""
+        from app.tui.screens.machines import MachinesScreen
+
+        if not isinstance(self.screen, MachinesScreen):
+            self.push_screen(MachinesScreen())
+
+    def action_stop_adding(self) -> None:
+        """Take in no more of what is being added."""
+        self.ask(StopAdding())
+
+    @work(group="picker", exclusive=True, exit_on_error=False)
+    async def action_choose_files(self) -> None:
+        """Choose files to take in."""
+        from app.tui.screens.picker import Picker
+
+        paths = await self.push_screen_wait(Picker())
+        if paths:
+            self.take_paths(paths)
+
+
+def _in_lines(problems: Sequence[Problem]) -> str:
+    lines = [f"{problem.name}: {problem.reason}" for problem in problems[:_SHOWN_PROBLEMS]]
+    if len(problems) > _SHOWN_PROBLEMS:
+        lines.append(f"... and {len(problems) - _SHOWN_PROBLEMS} more")
+    return "\n".join(lines)
+
+
+def run(settings: Settings) -> None:
+    """Open the UI and stay until the user leaves."""
+    app = ShoeboxApp(settings)
+    app.run()
+    if app.return_code:
+        sys.exit(app.return_code)
+    os.environ.pop("TEXTUAL_DRIVER", None)

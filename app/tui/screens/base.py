@@ -1,0 +1,64 @@
+"""What all screens share: the place for dropped files, the status line, and news."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer
+
+from app.tui.widgets.path_input import PathInput
+from app.tui.widgets.status_line import StatusLine
+
+if TYPE_CHECKING:
+    from app.tui.app import ShoeboxApp
+
+
+class ShoeboxScreen(Screen[None]):
+    """A full screen. Files can be dropped on each of them."""
+
+    NAME: ClassVar[str] = ""
+    """What the screen is called, in help and palette."""
+    HELP: ClassVar[str] = ""
+    """What F1 says about it, as plain text; the keys are added by themselves."""
+
+    @property
+    def shell(self) -> "ShoeboxApp":
+        """The application, with its type."""
+        from app.tui.app import ShoeboxApp
+
+        assert isinstance(self.app, ShoeboxApp)  # noqa: S101 - for the type checker
+        return self.app
+
+    def compose(self) -> ComposeResult:
+        """The body of the screen, and below it what all have."""
+        yield from self.body()
+        yield PathInput(id="paths")
+        yield StatusLine()
+        yield Footer(show_command_palette=False)
+
+    def body(self) -> Iterable[Widget]:
+        """The widgets that are this screen's own."""
+        return ()
+
+    # News; each is called for the screen that is on top only, and all of them when it comes on top again.
+
+    def documents_changed(self, documents: frozenset[str]) -> None:
+        """These documents are different from before, or gone; `shell.store` has them as they are now."""
+
+    def text_written(self, document: str) -> None:
+        """A language model wrote something about this document; see `shell.live_text`."""
+
+    def machines_seen(self) -> None:
+        """`shell.machines` or `shell.link` has changed."""
+
+    def on_key(self, event: events.Key) -> None:
+        """Older terminals type the paths of dropped files: no letter is a command, all go to the input."""
+        if not event.is_printable or event.character is None or event.character == " ":
+            return
+        paths = self.query_one(PathInput)
+        if self.focused is not paths:
+            event.stop()
+            paths.begin(event.character)
