@@ -16,7 +16,7 @@ from app.tui.widgets.filter_bar import FilterBar
 from app.tui.widgets.path_input import PathInput
 from app.tui.widgets.preview import Preview
 
-_WIDE = 116
+_WIDE = 124
 """Columns from which the preview has room beside the list."""
 _AGE_SECONDS = 20.0
 _EMPTY = """Nothing here yet.
@@ -140,7 +140,7 @@ Originals are only read, never moved or changed. Quitting stops nothing: the wor
     DEFAULT_CSS = """
     InTray {
         #list-side { width: 1fr; }
-        Preview { width: 40%; display: none; }
+        Preview { width: 36%; display: none; }
         &.-wide-preview Preview { display: block; }
         #empty { height: 1fr; content-align: center middle; text-align: center; color: $text-muted;
                  display: none; }
