@@ -1,7 +1,6 @@
 """The rows of the In-tray: filtered, sorted, counted, marked; without a terminal."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from tasks.units import UnitPlan, mark_ended, plan_units
 def enter(ledger: Ledger, name: str, **columns: Any) -> str:
     """A document in the ledger; returns its id."""
     sha256 = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-    stat = os.stat(__file__)
+    stat = Path(__file__).stat()
     document = ledger.insert_document(sha256, name, Path("/p") / sha256, stat, "builtin", urgent=False)
     if columns:
         ledger.update_document(document.id, **columns)

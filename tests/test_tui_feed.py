@@ -1,0 +1,163 @@
+"""Following the event stream over a real Redis that goes and comes."""
+
+import asyncio
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from app.services import find_server
+from app.tui.feed import Link, follow
+from tasks.documents import Stage, State
+from tasks.events import Event, EventKind, emit, stream_key
+from tasks.exchange import connect
+from tasks.settings import Settings
+
+
+class Server:
+    """A Redis that can be killed and started again, with what it held."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "r.sock"
+        self._command = [
+            *(str(find_server(Settings()).binary), "--port", "0", "--unixsocket", str(self.socket)),
+            *("--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", str(folder)),
+        ]
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        self.client().ping()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def client(self) -> Redis:
+        return connect(self.url, retries=100)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    started = Server(tmp_path)
+    yield started
+    started.kill()
+
+
+def event(document: str) -> Event:
+    return Event(kind=EventKind.DOCUMENT, document=document, state=State.RUNNING, stage=Stage.OCR)
+
+
+async def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Let the loop run until the condition holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_events_come_in_order_and_go_on_after_redis_was_killed(server: Server) -> None:
+    seen: list[str] = []
+    links: list[Link] = []
+    settings = Settings(redis_url=server.url)
+
+    async def scenario() -> None:
+        following = asyncio.create_task(
+            follow(settings, "h", lambda events: seen.extend(one.document for one in events), links.append)
+        )
+        client = server.client()
+        await until(lambda: links and links[-1].up)
+        for number in range(1_500):  # more than one batch
+            emit(client, "h", event(str(number)))
+        await until(lambda: len(seen) == 1_500)
+        server.kill()
+        await until(lambda: not links[-1].up)
+        assert "Redis" in links[-1].problem
+        server.start()
+        await until(lambda: links[-1].up)
+        emit(client, "h", event("afterwards"))
+        await until(lambda: seen[-1] == "afterwards")
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert seen == [*map(str, range(1_500)), "afterwards"]
+    assert [link.up for link in links] == [True, False, True]
+
+
+def test_what_was_told_before_is_in_the_ledger_and_not_told_again(server: Server) -> None:
+    seen: list[str] = []
+    links: list[Link] = []
+    client = server.client()
+    emit(client, "h", event("before"))
+
+    async def scenario() -> None:
+        following = asyncio.create_task(
+            follow(
+                Settings(redis_url=server.url),
+                "h",
+                lambda events: seen.extend(one.document for one in events),
+                links.append,
+            )
+        )
+        await until(lambda: links and links[-1].up)
+        emit(client, "h", event("after"))
+        await until(lambda: seen)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert seen == ["after"]
+
+
+def test_an_event_of_another_version_is_passed_over(server: Server) -> None:
+    seen: list[str] = []
+    links: list[Link] = []
+    client = server.client()
+
+    async def scenario() -> None:
+        following = asyncio.create_task(
+            follow(
+                Settings(redis_url=server.url),
+                "h",
+                lambda events: seen.extend(one.document for one in events),
+                links.append,
+            )
+        )
+        await until(lambda: links and links[-1].up)
+        client.xadd(stream_key("h"), {"event": '{"kind": "telepathy"}'})
+        client.xadd(stream_key("h"), {"thing": b"\xff\xfe"})
+        emit(client, "h", event("known"))
+        await until(lambda: seen)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert seen == ["known"]
+
+
+def test_without_any_redis_it_says_so_and_finds_one_that_comes(tmp_path: Path) -> None:
+    links: list[Link] = []
+    settings = Settings(redis_url=f"unix://{tmp_path / 'r.sock'}")
+    servers: list[Server] = []
+
+    async def scenario() -> None:
+        following = asyncio.create_task(follow(settings, "h", lambda _: None, links.append))
+        await until(lambda: links)
+        assert not links[0].up
+        servers.append(Server(tmp_path))
+        await until(lambda: links[-1].up)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        for started in servers:
+            started.kill()
+    assert [link.up for link in links] == [False, True]
