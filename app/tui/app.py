@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from textual import work
 from textual.app import App
@@ -15,7 +15,7 @@ from textual.notifications import SeverityLevel
 from app.dropped import parse_dropped
 from app.machines import Machines
 from app.plain_text import visible_lines
-from app.requests import AddFiles, Problem, Reply, Request, StartServices, StopAdding
+from app.requests import AddFiles, Note, Problem, Reply, Request, StartServices, StopAdding
 from app.tui.arrival import choose
 from app.tui.clerk import ClerkClient
 from app.tui.feed import Link, follow
@@ -37,6 +37,18 @@ _FLUSH_SECONDS = 0.15
 _LIVE_CHARACTERS = 4_000
 _SHOWN_PROBLEMS = 8
 _MACHINES_SECONDS = 2.0
+
+
+class Clerk(Protocol):
+    """Who carries out what the user wants."""
+
+    async def ask(self, request: Request, on_note: Callable[[Note], None] | None = None) -> Reply:
+        """Have something done; returns how it went."""
+        ...
+
+    async def close(self) -> None:
+        """Ask for nothing more; what was asked is finished."""
+        ...
 
 
 class ShoeboxApp(App[None]):
@@ -83,12 +95,12 @@ class ShoeboxApp(App[None]):
         ),
     ]
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clerk: "Clerk | None" = None) -> None:
         super().__init__()
         self.settings = settings
         self.ledger = Ledger.open(settings)
         self.store = DocumentStore()
-        self.clerk = ClerkClient(settings)
+        self.clerk: Clerk = clerk or ClerkClient(settings)
         self.live_text: dict[str, str] = {}
         """The last of what a model has written about each document that is being read."""
         self.link = Link(up=False, problem="Looking for Redis.")
@@ -118,8 +130,9 @@ class ShoeboxApp(App[None]):
         look_at_ledger(self)
         self.ask(StartServices(), only_problems=True)
 
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         """Remember what was chosen, and leave the clerk to finish what it was asked."""
+        await self.clerk.close()
         store = self.store
         Preferences(theme=self.theme, filter=store.filter, sort=store.sort, descending=store.descending).save(
             self.settings
