@@ -59,11 +59,38 @@ def connect(url: str, retries: int = 4) -> "Redis":
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has a lease: what its token says."""
+
+    host: str
+    worker_pid: int
+    """Of the worker's main process, as in its `Presence`; not of the child that does the work."""
+    since: float
+    """By Redis' clock, in seconds."""
+    pid: int
+    issue: int
+
+    @property
+    def token(self) -> str:
+        """The lease's value in Redis."""
+        return f"{self.host}:{self.worker_pid}:{self.since:.3f}:{self.pid}:{self.issue}"
+
+    @classmethod
+    def parse(cls, token: str) -> "Holder | None":
+        """The holder that a token names; None for one of another version."""
+        try:
+            host, worker_pid, since, pid, issue = token.rsplit(":", 4)
+            return cls(host, int(worker_pid), float(since), int(pid), int(issue))
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """What Redis knows about an outstanding unit."""
 
     lease: str
-    """Who is on it; empty if nobody."""
+    """Who is on it, as `Holder.token`; empty if nobody."""
     started: bool
     """Whether a worker ever began this issue."""
     outcome: Outcome | None
@@ -100,7 +127,7 @@ class Exchange:
         )
         if done or cancelled:
             return None
-        token = f"{socket.gethostname()}:{os.getpid()}:{order.issue}"
+        token = Holder(socket.gethostname(), os.getppid(), self.now(), os.getpid(), order.issue).token
         lease_key = self._key(order.home, order.unit, "lease")
         if not self.redis.set(lease_key, token, nx=True, px=int(seconds * 1000)):
             return None
@@ -175,7 +202,7 @@ class Exchange:
 
     def announce_presence(self, presence: Presence, seconds: float) -> None:
         """Say that a worker is up; must be repeated within `seconds`."""
-        entry = {"presence": presence.model_dump(mode="json"), "until": self._now() + seconds}
+        entry = {"presence": presence.model_dump(mode="json"), "until": self.now() + seconds}
         self.redis.hset(_PRESENCE_KEY, presence.worker, json.dumps(entry))
 
     def end_presence(self, worker: str) -> None:
@@ -184,12 +211,19 @@ class Exchange:
 
     def presence(self) -> list[Presence]:
         """The workers that are up, by name."""
-        now = self._now()
+        now = self.now()
         raw = cast("dict[bytes, bytes]", self.redis.hgetall(_PRESENCE_KEY))
         entries = [json.loads(value) for _, value in sorted(raw.items())]
-        return [Presence.model_validate(entry["presence"]) for entry in entries if entry["until"] > now]
+        presences = []
+        for entry in entries:
+            if entry["until"] > now:
+                with suppress(
+                    ValueError
+                ):  # of another version; the units that it takes come back all the same
+                    presences.append(Presence.model_validate(entry["presence"]))
+        return presences
 
-    def _now(self) -> float:
+    def now(self) -> float:
         """Redis' own clock, the only one that all machines share."""
         seconds, microseconds = self.redis.time()
         return seconds + microseconds / 1e6

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tasks.documents import Failure, Stage, Value
 from tasks.engines.llm.base import CallTrace, ModelInfo
+from tasks.gpu import Gpu
 
 
 class Order(Value):
@@ -49,10 +50,17 @@ class Presence(Value):
     slots: int
     """Units that it runs at the same time."""
     pid: int
+    """Of its main process; the children that run its units have it as their parent."""
+    host: str = ""
+    """The name of its machine."""
+    version: str = ""
+    """Of Shoebox."""
     models: tuple[ModelInfo, ...] = ()
     """The language models that it reaches."""
     llm_problem: str = ""
     """Why it reaches none, in words."""
+    gpus: tuple[Gpu, ...] = ()
+    """Those of its machine, if it serves the gpu queue."""
 
 
 class ExtractParams(Value):

@@ -110,8 +110,9 @@ def units_of(ledger: Ledger, document: str, stage: Stage | None = None) -> list[
 
 def outstanding(ledger: Ledger, queue: str | None = None) -> list[UnitRow]:
     """Units that are on the road or with a worker."""
+    # "+id": sorting these few is cheaper than going through all units in the order of their ids.
     rows = ledger.db.execute(
-        "SELECT * FROM units WHERE state IN ('queued', 'running') AND (? IS NULL OR queue = ?) ORDER BY id",
+        "SELECT * FROM units WHERE state IN ('queued', 'running') AND (? IS NULL OR queue = ?) ORDER BY +id",
         (queue, queue),
     )
     return [_unit(row) for row in rows]

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import socket
 import threading
 from typing import Any
 
+from tasks.gpu import GpuWatch
 from tasks.ledger import Ledger
 from tasks.model_watch import ModelWatch
 from tasks.orders import Presence
@@ -29,10 +31,10 @@ def slots(queue: str, settings: Settings) -> int:
     }[queue]
 
 
-def serve(queue: str, name: str, settings: Settings) -> None:
+def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     """Run a worker `name@host` for one queue until it is told to stop. Does not return normally.
 
-    SIGTERM lets the unit in hand end first.
+    SIGTERM lets the unit in hand end first. `version` is Shoebox's, for the announcement.
 
     Raises:
         ServiceError: Redis does not let us in.
@@ -47,11 +49,17 @@ def serve(queue: str, name: str, settings: Settings) -> None:
         if announcers:  # the consumer is ready once more after a broken connection
             return
         presence = Presence(
-            worker=str(sender.hostname), queues=(queue,), slots=slots(queue, settings), pid=os.getpid()
+            worker=str(sender.hostname),
+            queues=(queue,),
+            slots=slots(queue, settings),
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            version=version,
         )
         models = ModelWatch(settings, leaving) if queue != HOME_QUEUE else None
+        gpus = GpuWatch(leaving) if queue == GPU_QUEUE else None
         announcing = threading.Thread(
-            target=_announce, args=(presence, leaving, models), daemon=True, name="presence"
+            target=_announce, args=(presence, leaving, models, gpus), daemon=True, name="presence"
         )
         announcing.start()
         announcers.append(announcing)
@@ -113,14 +121,22 @@ def _broker_queue(queue: str, settings: Settings) -> str:
         return home_queue(ledger.home)
 
 
-def _announce(presence: Presence, leaving: threading.Event, models: ModelWatch | None) -> None:
+def _announce(
+    presence: Presence, leaving: threading.Event, models: ModelWatch | None, gpus: GpuWatch | None
+) -> None:
     from redis.exceptions import RedisError
 
     from tasks.celery_tasks import exchange
 
     while True:
         seen = models.seen if models else presence
-        presence = presence.model_copy(update={"models": seen.models, "llm_problem": seen.llm_problem})
+        presence = presence.model_copy(
+            update={
+                "models": seen.models,
+                "llm_problem": seen.llm_problem,
+                "gpus": gpus.seen if gpus else (),
+            }
+        )
         try:
             exchange().announce_presence(presence, _PRESENCE_SECONDS)
         except RedisError as error:

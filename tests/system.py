@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from tasks.broker_url import redis_url
 from tasks.documents import FINAL_STATES, State
-from tasks.exchange import Exchange, connect
+from tasks.exchange import Exchange, Holder, connect
 from tasks.ledger import DocumentRow, Ledger
 from tasks.settings import Settings
 from tasks.units import UnitRow, outstanding, units_of
@@ -87,8 +87,7 @@ class System:
             traces = Exchange(redis).traces(home, units)
         finally:
             redis.close()
-        # A lease reads host:pid:issue, see Exchange.take_lease.
-        pids = [int(trace.lease.split(":")[-2]) for trace in traces.values() if trace.lease]
+        pids = [holder.pid for trace in traces.values() if (holder := Holder.parse(trace.lease))]
         mark = f"\0--queues\0{queue}\0".encode()
         return [pid for pid in pids if mark in _command_line(pid)]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from app import __version__
 from app.commands.documents import json_option
 from app.plain_text import visible
 from tasks.errors import ExitCode, ServiceError
@@ -72,21 +73,14 @@ def _counts(settings: Settings) -> dict[str, int]:
 
 def _language_model(settings: Settings) -> str:
     """In a sentence, whether there is a language model."""
+    from app.machines import language_model
     from tasks.circuit import load_circuit
-    from tasks.documents import Stage
     from tasks.ledger import Ledger
 
     if not settings.ledger_path.exists():
         return ""
     with Ledger.open(settings) as ledger:
-        circuit = load_circuit(ledger)
-    parts = []
-    for stage in (Stage.CLASSIFY, Stage.ANALYSE):
-        route = circuit.reader(stage, settings)
-        if isinstance(route, str):
-            return f"The offline engine reads. {route}"
-        parts.append(f"{stage.value} by {route.model} on the {route.queue} queue")
-    return ", ".join(parts)
+        return language_model(load_circuit(ledger), settings).words
 
 
 def _workers(settings: Settings) -> list[dict[str, Any]]:
@@ -161,7 +155,7 @@ def worker(queues: str, redis_url: str | None, name: str | None) -> None:
     from tasks.worker import serve
 
     # A machine may serve a queue more than once, for this home or for others.
-    serve(wanted[0], name or f"{wanted[0]}-{os.getpid()}", settings)
+    serve(wanted[0], name or f"{wanted[0]}-{os.getpid()}", settings, __version__)
 
 
 def _check_redis(settings: Settings) -> None:

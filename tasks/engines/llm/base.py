@@ -81,6 +81,10 @@ class ModelInfo(Value):
     """Ollama's words: completion, thinking, vision, embedding, tools, systemone."""
     is_remote: bool = False
     """Runs in a cloud: refused unless allowed."""
+    loaded: bool | None = None
+    """Whether it is in memory now; None where the server does not say."""
+    vram: int | None = None
+    """Bytes of GPU memory that it takes; None where the server does not say."""
 
 
 class LlmErrorKind(StrEnum):

@@ -1,0 +1,127 @@
+"""The line at the bottom of each screen: the link, the workers, how much is left, who reads."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.widget import Widget
+
+from app.machines import Machines, Queue
+from app.plain_text import shortened
+from tasks.documents import State
+from tasks.planning import GPU_QUEUE
+
+if TYPE_CHECKING:
+    from app.tui.app import ShoeboxApp
+
+_GAP = "   "
+_MODEL_CELLS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Something that the line says."""
+
+    text: str
+    rank: int
+    """The larger, the sooner it is left out."""
+    style: str = ""
+
+
+class StatusLine(Widget):
+    """One line of words. What does not fit is left out, the least important first."""
+
+    DEFAULT_CSS = "StatusLine { height: 1; background: $panel; color: $foreground; padding: 0 1; }"
+
+    @property
+    def shell(self) -> "ShoeboxApp":
+        """The application, with its type."""
+        return cast("ShoeboxApp", self.app)
+
+    def on_mount(self) -> None:
+        """While the link is down, its time goes on."""
+        self.set_interval(1.0, self._tick)
+
+    def _tick(self) -> None:
+        if not self.shell.link.up:
+            self.refresh()
+
+    def refresh_line(self) -> None:
+        """Something that the line shows may have changed."""
+        self.refresh()
+
+    def render(self) -> Content:
+        """As much as fits, in a fixed order."""
+        return _fitted(list(self._parts()), self.size.width)
+
+    def _parts(self) -> Iterator[_Part]:
+        machines = self.shell.machines
+        yield self._link()
+        unfinished = sum(self.shell.store.counts[state] for state in (State.WAITING, State.RUNNING))
+        if machines is not None and machines.link and self.shell.link.up:
+            yield from _queues(machines)
+        if unfinished:
+            yield _Part(f"{unfinished:,} to read", rank=2)
+            if machines is not None:
+                yield from _speed(machines)
+        if machines is not None:
+            yield _reader(machines)
+
+    def _link(self) -> _Part:
+        link = self.shell.link
+        if link.up:
+            return _Part("Redis ok", rank=6)
+        away = duration(max(0.0, time.time() - link.since))
+        return _Part(f"Redis is away since {away}, trying again", rank=0, style="$text-warning bold")
+
+
+def _queues(machines: Machines) -> Iterator[_Part]:
+    """Busy and all slots of each queue; those that nobody serves are said in words."""
+    for queue in machines.queues:
+        if queue.workers:
+            yield _Part(f"{queue.name} {queue.busy}/{queue.slots}", rank=4)
+        else:
+            yield _Part(f"no {queue.name} worker", rank=1, style=_style_of(queue))
+
+
+def _style_of(queue: Queue) -> str:
+    return "$text-warning bold" if queue.problem or queue.name != GPU_QUEUE else "$text-warning"
+
+
+def _speed(machines: Machines) -> Iterator[_Part]:
+    rate = machines.documents_per_minute
+    if rate:
+        yield _Part(f"{rate:.0f} docs/min" if rate >= 10 else f"{rate:.1f} docs/min", rank=5)
+    if machines.eta_seconds:
+        yield _Part(f"about {rough_duration(machines.eta_seconds)} left", rank=3)
+
+
+def _reader(machines: Machines) -> _Part:
+    llm = machines.llm
+    if llm.model:
+        return _Part(f"{shortened(llm.model, _MODEL_CELLS)} on {llm.queue}", rank=5)
+    return _Part("offline engine", rank=4, style="" if llm.ok else "$text-warning")
+
+
+def _fitted(parts: list[_Part], width: int) -> Content:
+    while len(parts) > 1 and cell_len(_GAP.join(part.text for part in parts)) > width:
+        parts.remove(max(reversed(parts), key=lambda part: part.rank))
+    return Content(_GAP).join(Content.styled(part.text, part.style) for part in parts)
+
+
+def duration(seconds: float) -> str:
+    """`0:12`, `4:05`, `1:02:03`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rough_duration(seconds: float) -> str:
+    """As people say it: `20 s`, `4 min`, `3 h`, `2 days`."""
+    for size, unit in ((2 * 86_400, "days"), (2 * 3_600, "h"), (90, "min")):
+        if seconds >= size:
+            return f"{round(seconds / {'days': 86_400, 'h': 3_600, 'min': 60}[unit])} {unit}"
+    return f"{max(1, round(seconds))} s"
