@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -139,10 +138,10 @@ def collect(settings: Settings, ledger: Ledger, redis: "Redis | None") -> Machin
 
     Takes about 12 ms of processor time with 10,000 documents (two cores of 2026).
     """
-    presences, clock = _presences(redis)
-    link = presences is not None
+    seen = _seen(ledger, redis)
+    link = seen is not None
     circuit = load_circuit(ledger)
-    workers = tuple(map(_worker, presences or (), _works(ledger, presences or [], clock)))
+    workers = tuple(_worker(presence, works) for presence, works in seen or ())
     depth = depths(ledger)
     queues = tuple(_queue(name, workers, depth.get(name, Depth()), link=link) for name in QUEUES)
     slots = {queue.name: queue.slots for queue in queues}
@@ -152,7 +151,7 @@ def collect(settings: Settings, ledger: Ledger, redis: "Redis | None") -> Machin
     return Machines(
         workers=workers,
         queues=queues,
-        models=_models(presences, circuit, settings),
+        models=_models(seen, circuit, settings),
         unfinished=counts.get(State.WAITING, 0) + counts.get(State.RUNNING, 0),
         documents_per_minute=rate.documents_per_minute,
         pages_per_minute=rate.pages_per_minute,
@@ -163,11 +162,23 @@ def collect(settings: Settings, ledger: Ledger, redis: "Redis | None") -> Machin
     )
 
 
-def collect_services(settings: Settings) -> "ServicesStatus":
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The programs that run on this machine."""
+
+    status: "ServicesStatus"
+    logs: tuple[tuple[str, str], ...] = ()
+    """Of each program its name and the last lines of its log: untrusted text."""
+
+
+def collect_services(settings: Settings, log_lines: int = 0) -> Services:
     """How the services of this machine are. Walks all processes: some 50 ms, so only where it is shown."""
     from app import services
+    from app.services.folders import log_tail
 
-    return services.status(settings)
+    status = services.status(settings)
+    programs = status.programs if log_lines else ()
+    return Services(status, tuple((one.name, log_tail(one.log, log_lines)) for one in programs))
 
 
 def language_model(circuit: Circuit, settings: Settings) -> LanguageModel:
@@ -183,32 +194,37 @@ def language_model(circuit: Circuit, settings: Settings) -> LanguageModel:
     return LanguageModel(", ".join(parts), ok=True, model=model, queue=queue)
 
 
-def _presences(redis: "Redis | None") -> tuple[list[Presence] | None, float]:
-    """The workers that are up, None where nobody can know, and what the clock of Redis says."""
-    if redis is not None:
-        from redis.exceptions import RedisError
+def _seen(ledger: Ledger, redis: "Redis | None") -> list[tuple[Presence, tuple[Work, ...]]] | None:
+    """The workers that are up and what each is on; None where nobody can know."""
+    if redis is None:
+        return None
+    from redis.exceptions import RedisError
 
-        exchange = Exchange(redis)
-        with suppress(RedisError):
-            return exchange.presence(), exchange.now()
-    return None, time.time()
+    exchange = Exchange(redis)
+    units = outstanding(ledger)
+    try:
+        presences = exchange.presence()
+        holders = exchange.holders(ledger.home, [unit.id for unit in units])
+        now = exchange.now()
+    except RedisError:
+        return None
+    works = _works(ledger, [(unit, holders[unit.id]) for unit in units if unit.id in holders], now)
+    return [(presence, tuple(works.get((presence.host, presence.pid), ()))) for presence in presences]
 
 
-def _works(ledger: Ledger, presences: Sequence[Presence], clock: float) -> list[tuple[Work, ...]]:
-    """What each of these workers is on."""
-    running = [unit for unit in outstanding(ledger) if unit.worker]
-    if not running or not presences:
-        return [()] * len(presences)
-    documents = {row.id: row for row in ledger.documents(ids={unit.document for unit in running})}
+def _works(
+    ledger: Ledger, held: Sequence[tuple[UnitRow, Holder]], now: float
+) -> dict[tuple[str, int], list[Work]]:
+    """What is being done, by host and process of the worker."""
     works: dict[tuple[str, int], list[Work]] = {}
-    for unit in running:
-        holder, document = Holder.parse(unit.worker), documents.get(unit.document)
-        if holder is None or document is None:
-            continue
-        seconds = max(0.0, clock - holder.since)
-        work = Work(document.id, document.name, unit.stage, unit.queue, _place(unit, document), seconds)
-        works.setdefault((holder.host, holder.worker_pid), []).append(work)
-    return [tuple(works.get((presence.host, presence.pid), ())) for presence in presences]
+    wanted = {unit.document for unit, _ in held}
+    documents = {row.id: row for row in ledger.documents(ids=wanted)} if wanted else {}
+    for unit, holder in held:
+        if document := documents.get(unit.document):
+            seconds = max(0.0, now - holder.since)
+            work = Work(document.id, document.name, unit.stage, unit.queue, _place(unit, document), seconds)
+            works.setdefault((holder.host, holder.worker_pid), []).append(work)
+    return works
 
 
 def _place(unit: UnitRow, document: DocumentRow) -> str:
@@ -257,13 +273,15 @@ def _queue(name: str, workers: Iterable[Worker], depth: Depth, *, link: bool) ->
     )
 
 
-def _models(presences: list[Presence] | None, circuit: Circuit, settings: Settings) -> tuple[Model, ...]:
+def _models(
+    seen: list[tuple[Presence, tuple[Work, ...]]] | None, circuit: Circuit, settings: Settings
+) -> tuple[Model, ...]:
     """The models of each machine's server, those that are used first."""
-    if presences is None:
-        seen = [("", info) for infos in circuit.known.by_queue.values() for info in infos]
+    if seen is None:
+        found = [("", info) for infos in circuit.known.by_queue.values() for info in infos]
     else:
-        seen = [(presence.host, info) for presence in presences for info in presence.models]
-    models = {(host, info.name): _model(host, info, settings) for host, info in seen}
+        found = [(presence.host, info) for presence, _ in seen for info in presence.models]
+    models = {(host, info.name): _model(host, info, settings) for host, info in found}
     return tuple(sorted(models.values(), key=lambda model: (not model.used_for, model.name, model.host)))
 
 

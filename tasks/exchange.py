@@ -184,6 +184,14 @@ class Exchange:
             for unit, (lease, started, outcome) in zip(units, rows, strict=True)
         }
 
+    def holders(self, home: str, units: list[int]) -> dict[int, Holder]:
+        """Who is on each of these units at this moment; units that nobody is on are left out."""
+        if not units:
+            return {}
+        tokens = cast("list[bytes | None]", self.redis.mget([self._key(home, u, "lease") for u in units]))
+        parsed = {u: Holder.parse(token.decode()) for u, token in zip(units, tokens, strict=True) if token}
+        return {u: holder for u, holder in parsed.items() if holder}
+
     @staticmethod
     def _cancel_key(home: str, document: str) -> str:
         return f"shoebox:{home}:cancelled:{document}"

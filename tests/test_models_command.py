@@ -57,7 +57,7 @@ def test_what_is_missing_is_fetched_and_made_and_the_second_time_nothing_is(
     again = command.run("models")
     assert again.stderr == ""
     asked = {call.path for call in double.calls()[before:]}
-    assert asked <= {"/api/tags", "/api/show", "/api/version"}
+    assert asked <= {"/api/tags", "/api/ps", "/api/show", "/api/version"}
 
 
 def test_models_that_are_missing_and_cannot_be_fetched_are_named(

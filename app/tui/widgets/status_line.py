@@ -9,16 +9,18 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widget import Widget
 
-from app.machines import Machines, Queue
+from app.machines import Machines
 from app.plain_text import shortened
 from tasks.documents import State
-from tasks.planning import GPU_QUEUE
 
 if TYPE_CHECKING:
     from app.tui.app import ShoeboxApp
 
 _GAP = "   "
 _MODEL_CELLS = 30
+_START_SECONDS = 3.0
+"""Redis may not have been started yet."""
+_WARNING = "$text-warning bold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,11 @@ class StatusLine(Widget):
         return cast("ShoeboxApp", self.app)
 
     def on_mount(self) -> None:
-        """While the link is down, its time goes on."""
-        self.set_interval(1.0, self._tick)
+        """While the link is down, the line says for how long."""
+        self.set_interval(1.0, self._go_on)
 
-    def _tick(self) -> None:
-        if not self.shell.link.up:
+    def _go_on(self) -> None:
+        if self.screen.is_current and not self.shell.link.up:
             self.refresh()
 
     def refresh_line(self) -> None:
@@ -58,14 +60,15 @@ class StatusLine(Widget):
         return _fitted(list(self._parts()), self.size.width)
 
     def _parts(self) -> Iterator[_Part]:
-        machines = self.shell.machines
+        machines, link = self.shell.machines, self.shell.link
+        counts = self.shell.store.counts
+        unfinished = sum(counts.get(state, 0) for state in (State.WAITING, State.RUNNING))
         yield self._link()
-        unfinished = sum(self.shell.store.counts[state] for state in (State.WAITING, State.RUNNING))
-        if machines is not None and machines.link and self.shell.link.up:
+        if machines is not None and machines.link and link.up:
             yield from _queues(machines)
         if unfinished:
             yield _Part(f"{unfinished:,} to read", rank=2)
-            if machines is not None:
+            if machines is not None and link.up:
                 yield from _speed(machines)
         if machines is not None:
             yield _reader(machines)
@@ -74,21 +77,22 @@ class StatusLine(Widget):
         link = self.shell.link
         if link.up:
             return _Part("Redis ok", rank=6)
-        away = duration(max(0.0, time.time() - link.since))
-        return _Part(f"Redis is away since {away}, trying again", rank=0, style="$text-warning bold")
+        seconds = max(0.0, time.time() - link.since)
+        if self.shell.machines is None and seconds < _START_SECONDS:
+            return _Part("Looking for Redis", rank=0)
+        return _Part(f"Redis is away since {duration(seconds)}, trying again", rank=0, style=_WARNING)
 
 
 def _queues(machines: Machines) -> Iterator[_Part]:
     """Busy and all slots of each queue; those that nobody serves are said in words."""
+    if not machines.workers:
+        yield _Part("no workers: F3", rank=1, style=_WARNING)
+        return
     for queue in machines.queues:
         if queue.workers:
             yield _Part(f"{queue.name} {queue.busy}/{queue.slots}", rank=4)
         else:
-            yield _Part(f"no {queue.name} worker", rank=1, style=_style_of(queue))
-
-
-def _style_of(queue: Queue) -> str:
-    return "$text-warning bold" if queue.problem or queue.name != GPU_QUEUE else "$text-warning"
+            yield _Part(f"no {queue.name} worker", rank=1, style=_WARNING)
 
 
 def _speed(machines: Machines) -> Iterator[_Part]:
@@ -103,7 +107,7 @@ def _reader(machines: Machines) -> _Part:
     llm = machines.llm
     if llm.model:
         return _Part(f"{shortened(llm.model, _MODEL_CELLS)} on {llm.queue}", rank=5)
-    return _Part("offline engine", rank=4, style="" if llm.ok else "$text-warning")
+    return _Part("offline engine", rank=4, style="" if llm.ok else _WARNING)
 
 
 def _fitted(parts: list[_Part], width: int) -> Content:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from tasks.documents import Value
-from tasks.engines.llm.base import ModelInfo, ShouldStop
+from tasks.engines.llm.base import LlmError, ModelInfo, ShouldStop
 from tasks.engines.llm.failures import Failures
 
 if TYPE_CHECKING:
@@ -57,6 +57,20 @@ class Tags(BaseModel):
     """The reply of /api/tags."""
 
     models: list[Tag] | None = None
+
+
+class Running(BaseModel):
+    """An entry of /api/ps."""
+
+    name: str
+    size_vram: int = 0
+    """Bytes."""
+
+
+class Ps(BaseModel):
+    """The reply of /api/ps: the models that are loaded."""
+
+    models: list[Running] | None = None
 
 
 class Show(BaseModel):
@@ -112,8 +126,10 @@ class OllamaCatalogue:
         return self._ask(Version, _never, "GET", "/api/version").version
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """All models."""
-        return tuple(self._described(tag, _never) for tag in self._tags(_never))
+        """All models, and which are loaded."""
+        tags = self._tags(_never)
+        loaded = self._loaded()
+        return tuple(_with_memory(self._described(tag, _never), loaded) for tag in tags)
 
     def find(self, name: str, should_stop: ShouldStop) -> ModelInfo | None:
         """One model, None if the server does not list it."""
@@ -123,6 +139,14 @@ class OllamaCatalogue:
 
     def _tags(self, should_stop: ShouldStop) -> list[Tag]:
         return self._ask(Tags, should_stop, "GET", "/api/tags").models or []
+
+    def _loaded(self) -> dict[str, int] | None:
+        """GPU memory in bytes of each model that is loaded; None where the server does not say."""
+        try:
+            running = self._ask(Ps, _never, "GET", "/api/ps").models or []
+        except LlmError:  # before Ollama 0.1.33; what it is asked for next shows whether it is there at all
+            return None
+        return {full_name(model.name): model.size_vram for model in running}
 
     def _described(self, tag: Tag, should_stop: ShouldStop) -> ModelInfo:
         if tag.is_complete:
@@ -160,6 +184,13 @@ def model_info(tag: Tag, show: Show) -> ModelInfo:
         capabilities=tuple(capabilities or ()),
         is_remote=tag.is_remote,
     )
+
+
+def _with_memory(info: ModelInfo, loaded: dict[str, int] | None) -> ModelInfo:
+    if loaded is None or info.is_remote:
+        return info
+    name = full_name(info.name)
+    return info.model_copy(update={"loaded": name in loaded, "vram": loaded.get(name, 0)})
 
 
 def parameters(size: str) -> int:
