@@ -474,6 +474,32 @@ def test_models_are_listed_as_the_server_reports_them(server: RawServer, client:
     assert not server.to("/api/show")
 
 
+def test_which_models_are_loaded_is_asked_for(server: RawServer, client: OllamaClient) -> None:
+    server.routes["/api/tags"] = recorded("02-tags.txt")
+    server.routes["/api/ps"] = recorded("05-ps-tiny.txt")
+
+    models = {model.name: model for model in client.models()}
+
+    assert {name for name, model in models.items() if model.loaded} == {"tiny:latest", "tiny-ct:latest"}
+    assert {model.vram for model in models.values()} == {0}
+
+    server.routes["/api/ps"] = json_answer({"models": [{"name": "slow:latest", "size_vram": 5_000_000_000}]})
+    models = {model.name: model for model in client.models()}
+
+    assert (models["slow:latest"].loaded, models["slow:latest"].vram) == (True, 5_000_000_000)
+    assert models["tiny:latest"].loaded is False
+
+
+@pytest.mark.parametrize("body", ["404 page not found", {"models": "?"}])
+def test_a_server_that_cannot_say_what_is_loaded_still_lists_its_models(
+    server: RawServer, client: OllamaClient, body: object
+) -> None:
+    server.routes["/api/tags"] = recorded("02-tags.txt")
+    server.routes["/api/ps"] = json_answer(body, "404 Not Found" if isinstance(body, str) else "200 OK")
+
+    assert {(model.loaded, model.vram) for model in client.models()} == {(None, None)}
+
+
 def test_what_an_older_server_leaves_out_of_the_list_is_asked_for(
     server: RawServer, client: OllamaClient
 ) -> None:

@@ -15,7 +15,10 @@ from app.tui.widgets.status_line import duration, rough_duration
 from tasks.gpu import Gpu
 
 _NAME_CELLS = 28
+_CELL = 48
+"""Characters of a cell of a table."""
 _BAR_CELLS = 20
+_UNKNOWN = "Not known while Redis is away."
 _WARNING = "$text-warning bold"
 _MUTED = "$text-muted"
 Lines = list[Content]
@@ -46,13 +49,11 @@ def work_lines(machines: Machines) -> Lines:
         left = f"about {rough_duration(machines.eta_seconds)} left"
     else:
         left = "how long it will take is not known yet"
-    return [
-        Content(f"{documents} to read, {left}"),
-        Content(
-            f"lately {machines.documents_per_minute:.1f} documents and"
-            f" {machines.pages_per_minute:.1f} pages a minute"
-        ),
-    ]
+    lines = [Content(f"{documents} to read, {left}")]
+    if machines.documents_per_minute:
+        documents, pages = f"{machines.documents_per_minute:.1f}", f"{machines.pages_per_minute:.1f}"
+        lines.append(Content(f"lately {documents} documents and {pages} pages a minute"))
+    return lines
 
 
 def queue_lines(machines: Machines, link: Link) -> Lines:
@@ -63,7 +64,7 @@ def queue_lines(machines: Machines, link: Link) -> Lines:
         *(_queue_row(queue, known) for queue in machines.queues),
     ]
     return [
-        *_table(rows, right=(1, 2, 3)),
+        *_table(rows, right=(1, 3)),
         *(plain(f"! {problem}", _WARNING) for problem in machines.problems),
     ]
 
@@ -78,18 +79,18 @@ def _queue_row(queue: Queue, known: bool) -> tuple[str, ...]:
 def worker_lines(machines: Machines, link: Link) -> Lines:
     """Each worker, and below it what it is on."""
     if not (machines.link and link.up):
-        return [Content.styled("Not known while Redis is away.", _MUTED)]
+        return [Content.styled(_UNKNOWN, _MUTED)]
     if not machines.workers:
         return [Content.styled("None is up. F5 starts those of this machine.", _WARNING)]
-    return [line for worker in machines.workers for line in _worker(worker)]
+    width = max(cell_len(_short(worker.name)) for worker in machines.workers)
+    return [line for worker in machines.workers for line in _worker(worker, width)]
 
 
-def _worker(worker: Worker) -> Iterator[Content]:
+def _worker(worker: Worker, width: int) -> Iterator[Content]:
     busy = (
         f"busy {len(worker.works)} of {worker.slots}" if worker.works else f"idle, {worker.slots} at a time"
     )
-    name = shortened(worker.name, _NAME_CELLS)
-    line = Content(f"{_padded(name, _NAME_CELLS)}  {', '.join(map(_short, worker.queues))} queue, {busy}")
+    line = Content(f"{_padded(_short(worker.name), width)}  {', '.join(map(_short, worker.queues))} queue, {busy}")
     if worker.version not in {"", __version__}:
         line += plain(f"  Shoebox {worker.version[:20]}; this is {__version__}: update one of them", _WARNING)
     yield line
@@ -106,8 +107,10 @@ def _work(work: Work) -> Content:
     )
 
 
-def gpu_lines(machines: Machines) -> Lines:
+def gpu_lines(machines: Machines, link: Link) -> Lines:
     """Each GPU with a bar of its memory."""
+    if not (machines.link and link.up):
+        return [Content.styled(_UNKNOWN, _MUTED)]
     if not machines.gpus:
         return [
             Content.styled("None that a worker of the gpu queue sees. OCR runs on the processor.", _MUTED)
@@ -130,7 +133,7 @@ def model_lines(machines: Machines) -> Lines:
     if not machines.models:
         return [Content.styled("None. ./run.sh models says how to set them up.", _MUTED)]
     lines = _table([_model_row(model) for model in machines.models], right=(1,))
-    why = (Content.styled(f"    {_short(model.reason)}", _MUTED) for model in machines.models)
+    why = (plain(f"    {model.reason}", _MUTED) for model in machines.models)
     return [line for pair in zip(lines, why, strict=True) for line in pair]
 
 
@@ -200,7 +203,7 @@ def _padded(text: str, width: int, *, right: bool = False) -> str:
 
 
 def _short(text: str) -> str:
-    return shortened(text, 60)
+    return shortened(text, _CELL)
 
 
 def _gib(size: int | None) -> str:

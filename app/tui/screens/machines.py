@@ -112,7 +112,7 @@ Another machine helps with: ./run.sh worker --redis ADDRESS. Whatever is lost on
             machine_lines.work_lines(machines),
             machine_lines.queue_lines(machines, link),
             machine_lines.worker_lines(machines, link),
-            machine_lines.gpu_lines(machines),
+            machine_lines.gpu_lines(machines, link),
             machine_lines.model_lines(machines),
         )
         for section, lines in zip(sections, contents, strict=True):

@@ -43,12 +43,16 @@ class StatusLine(Widget):
         """The application, with its type."""
         return cast("ShoeboxApp", self.app)
 
-    def on_mount(self) -> None:
-        """While the link is down, the line says for how long."""
-        self.set_interval(1.0, self._go_on)
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown = ""
 
-    def _go_on(self) -> None:
-        if self.screen.is_current and not self.shell.link.up:
+    def on_mount(self) -> None:
+        """While the link is down the line says for how long; and nothing stays wrong for more than a second."""
+        self.set_interval(1.0, self._look)
+
+    def _look(self) -> None:
+        if self.screen.is_current and self._content().plain != self._shown:
             self.refresh()
 
     def refresh_line(self) -> None:
@@ -57,6 +61,11 @@ class StatusLine(Widget):
 
     def render(self) -> Content:
         """As much as fits, in a fixed order."""
+        content = self._content()
+        self._shown = content.plain
+        return content
+
+    def _content(self) -> Content:
         return _fitted(list(self._parts()), self.size.width)
 
     def _parts(self) -> Iterator[_Part]:
