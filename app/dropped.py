@@ -9,7 +9,7 @@ Alacritty), shell quotes (GNOME Terminal, Konsole), backslashes (iTerm2, Termina
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -21,6 +21,9 @@ _LONGEST_PATH = 4_096
 _LONGEST_WORD = 3 * _LONGEST_PATH + 100  # a URI writes a byte as three characters
 _MOST_PIECES = 8
 """A path that holds newlines, or a space before a slash, is put together from so many pieces at most."""
+
+_MOST_MISSED = 1_000
+"""After so many names of what is not there the rest of a text is not looked at."""
 
 # Quantifiers are possessive, so that no text makes the matching slow. Words end at ASCII blanks only: other
 # Unicode spaces are part of names, and no terminal escapes them.
@@ -34,7 +37,7 @@ _ESCAPED_WORD = re.compile(
     r"""'((?:\\.|[^'\\])*+)'|"((?:\\.|[^"\\])*+)"|((?:\\.|[^ \t\r\n'"\\])++)""", re.DOTALL
 )
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_SPACE_ESCAPED_WORD = re.compile(r"(?:\\ |[^ \r\n])++")
+_SPACE_ESCAPED_WORD = re.compile(r"(?:\\ |[^ ])++")
 _WINDOWS_WORD = re.compile(r'"([^"\r\n]*+)"|([^ \t\r\n"]++)')
 _PATH_AFTER_BLANK = re.compile(r"(?:/|file:)(?:(?![ \t]++(?:/|file:))[^\r\n])*+")
 
@@ -53,7 +56,7 @@ class Dropped:
     paths: tuple[Path, ...]
     """What exists, in the order of the text, each once."""
     unknown: tuple[str, ...]
-    """What was named and does not exist, or is no path at all. Untrusted text."""
+    """What was named and does not exist, or is no path at all; of very much, the first. Untrusted text."""
 
 
 def parse_dropped(
@@ -68,56 +71,59 @@ def parse_dropped(
         exists: whether there is something at a path.
     """
     finder = _Finder(base, exists)
-    for words in _forms(text, finder):
-        found = finder.all(words)
-        if found:
-            return _dropped(found, [])
-    return _by_lines(text, finder)
+    lines = _spans(_LINE, text)
+    if len(lines) > 1:  # a quoted name may hold newlines: the text as a whole goes first
+        for words in _forms(text, lines, finder):
+            if found := finder.all(words):
+                return _dropped(found, ())
+    return _by_lines(text, lines, finder)
 
 
-def _dropped(found: Sequence[str], unknown: Sequence[str]) -> Dropped:
-    return Dropped(tuple(dict.fromkeys(map(Path, found))), tuple(dict.fromkeys(unknown)))
+def _dropped(found: Iterable[str], unknown: Iterable[str]) -> Dropped:
+    return Dropped(tuple(map(Path, dict.fromkeys(found))), tuple(dict.fromkeys(unknown)))
 
 
 class _Finder:
-    """Asks the disk, each path once, and not without end."""
+    """Asks the disk, about each word once, and not without end."""
 
     def __init__(self, base: Path | None, exists: Callable[[str], bool]) -> None:
         self._base = base
         self._exists = exists
-        self._known: dict[str, bool] = {}
+        self._looks_left = _MOST_LOOKS
+        self._known: dict[str, str | None] = {}
 
-    def all(self, words: Sequence[str]) -> list[str] | None:
-        """Where each of these is; None when one of them is nowhere."""
+    def all(self, words: Iterable[str]) -> list[str]:
+        """Where each of these is; nothing as soon as one of them is nowhere."""
         found = []
         for word in words:
             path = self.path(word)
             if path is None:
-                return None
+                return []
             found.append(path)
         return found
 
     def path(self, word: str) -> str | None:
         """The path of what a word means, if there is something."""
-        if not word.strip() or len(word) > _LONGEST_WORD:
+        if len(word) > _LONGEST_WORD or not word or word.isspace():
             return None
-        return next(filter(self._is_there, self._meanings(word)), None)
+        if word not in self._known:
+            self._known[word] = next(filter(self._is_there, self._meanings(word)), None)
+        return self._known[word]
 
     def _is_there(self, path: str) -> bool:
-        if path not in self._known:
-            if len(self._known) >= _MOST_LOOKS or len(path) > _LONGEST_PATH or "\0" in path:
-                return False
-            self._known[path] = self._exists(path)
-        return self._known[path]
+        if not self._looks_left or len(path) > _LONGEST_PATH or "\0" in path:
+            return False
+        self._looks_left -= 1
+        return self._exists(path)
 
     def _meanings(self, word: str) -> Iterator[str]:
         absolute = _absolute(word)
         yield from absolute
-        if absolute or self._base is None:
-            return
-        yield str(self._base / word)
-        if word.startswith("~"):
-            yield os.path.expanduser(word)  # noqa: PTH111 - Path's raises for an unknown user
+        if not absolute and self._base is not None:
+            yield str(self._base / word)
+            home = os.path.expanduser(word)  # noqa: PTH111 - Path's raises for an unknown user
+            if home != word:
+                yield home
 
 
 def _absolute(word: str) -> tuple[str, ...]:
@@ -143,13 +149,13 @@ def _decoded(encoded: str) -> str:
         return encoded
 
 
-def _forms(text: str, finder: _Finder) -> Iterator[list[str]]:
-    """The text cut into words, as each kind of terminal means it; the most literal first."""
-    yield _joined(text, _spans(_LINE, text), finder)
-    yield _shell_words(text)
-    yield [_ESCAPED.sub(r"\1", _first(match)) for match in _ESCAPED_WORD.finditer(text)]
-    yield [match[0].replace("\\ ", " ") for match in _SPACE_ESCAPED_WORD.finditer(text)]
-    yield [_first(match) for match in _WINDOWS_WORD.finditer(text)]
+def _forms(text: str, lines: list[_Span], finder: _Finder) -> Iterator[Iterator[str]]:
+    """The text cut into words as each kind of terminal means it, the most literal first."""
+    yield _joined(text, lines, finder)
+    yield ("".join(map(_unquoted, _SHELL_PIECE.finditer(word[0]))) for word in _SHELL_WORD.finditer(text))
+    yield (_ESCAPED.sub(r"\1", _first(word)) for word in _ESCAPED_WORD.finditer(text))
+    yield (word[0].replace("\\ ", " ") for word in _SPACE_ESCAPED_WORD.finditer(text))
+    yield (_first(word) for word in _WINDOWS_WORD.finditer(text))
     if text.startswith(("/", "file:")):
         yield _joined(text, _spans(_PATH_AFTER_BLANK, text), finder)
 
@@ -162,70 +168,66 @@ def _first(match: re.Match[str]) -> str:
     return next((group for group in match.groups() if group is not None), "")
 
 
-def _shell_words(text: str) -> list[str]:
-    words = []
-    for word in _SHELL_WORD.finditer(text):
-        if word["stray"]:
-            return []
-        words.append("".join(map(_unquoted, _SHELL_PIECE.finditer(word[0]))))
-    return words
-
-
 def _unquoted(piece: re.Match[str]) -> str:
-    if piece[2] is not None:
-        return _ESCAPED_IN_QUOTES.sub(r"\1", piece[2])
-    return _first(piece)
+    return _first(piece) if piece[2] is None else _ESCAPED_IN_QUOTES.sub(r"\1", piece[2])
 
 
-def _joined(text: str, spans: list[_Span], finder: _Finder) -> list[str]:
-    """Raw pieces put together to paths; nothing as soon as a piece belongs to none."""
-    paths = []
+def _joined(text: str, spans: list[_Span], finder: _Finder) -> Iterator[str]:
+    """Raw pieces, put together where that gives a path."""
     index = 0
     while index < len(spans):
-        count, path = _joined_at(text, spans, index, finder)
-        if count:
-            paths.append(path)
-        elif not _is_blank(text, spans[index]):
-            return []
+        count, word = _joined_at(text, spans, index, finder)
+        if count or not _is_blank(text, spans[index]):
+            yield word
         index += count or 1
-    return paths
 
 
 def _joined_at(text: str, spans: list[_Span], index: int, finder: _Finder) -> tuple[int, str]:
-    """How many pieces from this one on are one path, and where it is; 0 pieces if there is none.
+    """How many pieces from this one on are one path, and what they say; 0 and the piece if there is none.
 
     The fewest after which another path starts: `/a` is not meant where the text goes on with `b` on the next
     line, and the name `a`, newline, `b` exists as well.
     """
-    best = (0, "")
-    start = spans[index][0]
+    start, end = spans[index]
+    best = (0, text[start:end])
+    if _is_blank(text, spans[index]):
+        return best
     for count in range(1, min(_MOST_PIECES, len(spans) - index) + 1):
-        word = text[start : spans[index + count - 1][1]]
-        path = finder.path(word) or finder.path(word.strip(" \t"))
-        if path is None:
+        end = spans[index + count - 1][1]
+        word = _existing(text[start:end], finder) or _ending_in_return(text, start, end, finder)
+        if not word:
             continue
         if index + count == len(spans) or _STARTS_PATH.match(text, spans[index + count][0]):
-            return count, path
-        best = best if best[0] else (count, path)
+            return count, word
+        best = best if best[0] else (count, word)
     return best
+
+
+def _existing(word: str, finder: _Finder) -> str:
+    """The word, or the word without blanks around it, whichever names something."""
+    return next((form for form in (word, word.strip(" \t")) if finder.path(form) is not None), "")
+
+
+def _ending_in_return(text: str, start: int, end: int, finder: _Finder) -> str:
+    """A name may end in the first half of what looks like one line end."""
+    return _existing(text[start : end + 1], finder) if text.startswith("\r\n", end) else ""
 
 
 def _is_blank(text: str, span: _Span) -> bool:
     return not text[slice(*span)].strip()
 
 
-def _by_lines(text: str, finder: _Finder) -> Dropped:
+def _by_lines(text: str, lines: list[_Span], finder: _Finder) -> Dropped:
     """Each line in its own form; what is found of it, and the rest."""
     found: list[str] = []
     unknown: list[str] = []
-    lines = _spans(_LINE, text)
     index = 0
-    while index < len(lines):
-        count, path = _joined_at(text, lines, index, finder)
+    while index < len(lines) and len(unknown) < _MOST_MISSED:
+        count, word = _joined_at(text, lines, index, finder)
         if count:
-            found.append(path)
+            found += finder.all([word])
         elif not _is_blank(text, lines[index]):
-            paths, missing = _of_line(text[slice(*lines[index])].strip(), finder)
+            paths, missing = _of_line(word.lstrip(" \t"), finder)
             found += paths
             unknown += missing
         index += count or 1
@@ -234,14 +236,26 @@ def _by_lines(text: str, finder: _Finder) -> Dropped:
 
 def _of_line(line: str, finder: _Finder) -> tuple[list[str], list[str]]:
     """The paths of one line that is no raw path, and what of it is nowhere."""
-    best: tuple[list[str], list[str]] = ([], [line])
-    for words in _forms(line, finder):
+    whole = [(0, len(line))]
+    for words in _forms(line, whole, finder):
         if found := finder.all(words):
             return found, []
-        if any(map(_absolute, words)):
-            # A relative word says nothing on its own: prose is full of them.
-            paths = {word: finder.path(word) for word in words if _absolute(word)}
-            hits = [path for path in paths.values() if path is not None]
-            if len(hits) > len(best[0]) or (not best[0] and len(best[1]) == 1 and len(paths) == len(words)):
-                best = (hits, [word for word in words if paths.get(word) is None])
-    return best
+    readings = [reading for words in _forms(line, whole, finder) if (reading := _partly(words, finder))]
+    return max(readings, key=lambda reading: len(reading[0]), default=([], [line.rstrip()]))
+
+
+def _partly(words: Iterator[str], finder: _Finder) -> tuple[list[str], list[str]] | None:
+    """What is there of these, and what is not. None if they are not all absolute: prose is full of words."""
+    found: list[str] = []
+    missing: list[str] = []
+    for word in words:
+        if not _absolute(word):
+            return None
+        path = finder.path(word)
+        if path is None:
+            missing.append(word)
+        else:
+            found.append(path)
+        if len(missing) >= _MOST_MISSED:
+            break
+    return (found, missing) if found or missing else None

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from tasks.errors import NotFoundError
@@ -13,12 +14,22 @@ _SKIPPED_PREFIXES = (".", "~$")
 _SKIPPED_SUFFIXES = ("~", ".part", ".crdownload", ".tmp")
 
 
+class Reason(StrEnum):
+    """Why something in a folder is passed over, though it could be read."""
+
+    LINK = "a symbolic link"
+    HIDDEN = "hidden or a system file"
+    TEMPORARY = "a temporary file"
+    SPECIAL = "not a regular file"
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """Something in a folder that was passed over, with the reason."""
 
     path: Path
     reason: str
+    """A `Reason`, or why the folder cannot be opened."""
 
 
 def find_files(paths: Iterable[Path]) -> Iterator[Path | Skipped]:
@@ -40,7 +51,33 @@ def find_files(paths: Iterable[Path]) -> Iterator[Path | Skipped]:
             yield path
 
 
+def counted(files: int, folders: int) -> str:
+    """In words: `2 files and 1 folder`."""
+    parts = [
+        f"{number:,} {noun}{'' if number == 1 else 's'}"
+        for number, noun in ((files, "file"), (folders, "folder"))
+        if number
+    ]
+    return " and ".join(parts) or "0 files"
+
+
 def _search(folder: Path) -> Iterator[Path | Skipped]:
+    # A stack and no recursion: folders may be nested deeper than Python's calls.
+    waiting = [_entries(folder)]
+    while waiting:
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+        elif isinstance(found, Skipped):
+            yield found
+        elif found.is_dir(follow_symlinks=False):
+            waiting.append(_entries(Path(found.path)))
+        else:
+            yield Path(found.path)
+
+
+def _entries(folder: Path) -> Iterator["os.DirEntry[str] | Skipped"]:
+    """What is in one folder and is wanted, and what is not."""
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
@@ -48,22 +85,17 @@ def _search(folder: Path) -> Iterator[Path | Skipped]:
         yield Skipped(folder, f"cannot be opened: {error.strerror}")
         return
     for entry in entries:
-        path = Path(entry.path)
-        if reason := _reason_to_skip(entry):
-            yield Skipped(path, reason)
-        elif entry.is_dir(follow_symlinks=False):
-            yield from _search(path)
-        else:
-            yield path
+        reason = _reason_to_skip(entry)
+        yield Skipped(Path(entry.path), reason) if reason else entry
 
 
-def _reason_to_skip(entry: "os.DirEntry[str]") -> str:
+def _reason_to_skip(entry: "os.DirEntry[str]") -> Reason | None:
     if entry.is_symlink():
-        return "a symbolic link"
+        return Reason.LINK
     if entry.name in _SKIPPED_NAMES or entry.name.startswith(_SKIPPED_PREFIXES):
-        return "hidden or a system file"
+        return Reason.HIDDEN
     if entry.name.endswith(_SKIPPED_SUFFIXES):
-        return "a temporary file"
+        return Reason.TEMPORARY
     if not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
-        return "not a regular file"
-    return ""
+        return Reason.SPECIAL
+    return None

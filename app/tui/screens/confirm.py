@@ -7,6 +7,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
@@ -57,7 +58,7 @@ class Confirm(ModalScreen[bool]):
             with VerticalScroll(id="confirm-text", can_focus=False):
                 yield Static(plain_lines(self._question), classes="question")
                 if self._items:
-                    yield Static(plain_lines("\n".join(_listed(self._items))), classes="items")
+                    yield Static(Content("\n").join(_listed(self._items)), classes="items")
                 if self._detail:
                     yield Static(plain_lines(self._detail), classes="detail")
             with Horizontal():
@@ -77,8 +78,9 @@ class Confirm(ModalScreen[bool]):
         self.dismiss(False)
 
 
-def _listed(items: Sequence[str]) -> list[str]:
-    lines = [" ".join(item.splitlines()) for item in items[:_MOST_ITEMS]]
+def _listed(items: Sequence[str]) -> list[Content]:
+    """A line each; a newline in a name is shown, and starts no line."""
+    lines = [plain(item) for item in items[:_MOST_ITEMS]]
     if len(items) > _MOST_ITEMS:
-        lines.append(f"and {len(items) - _MOST_ITEMS:,} more")
+        lines.append(plain(f"and {len(items) - _MOST_ITEMS:,} more", "$text-muted"))
     return lines
