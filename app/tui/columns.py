@@ -84,13 +84,13 @@ def _party(row: Overview) -> str:
 COLUMNS: tuple[Column, ...] = (
     Column("state", 11, lambda row: row.state.value + ("!" if row.urgent else ""), Sort.STATE),
     Column("name", 0, _name, Sort.NAME, share=3),
-    Column("stage", 12, units_words, Sort.STATE, from_width=48, to_width=107),
-    Column("stage", 22, stage_bar, Sort.STATE, from_width=108),
+    Column("stage", 12, units_words, Sort.STATE, from_width=48, to_width=119),
+    Column("stage", 22, stage_bar, Sort.STATE, from_width=120),
     Column("category", 16, _category, Sort.CATEGORY, from_width=64),
     Column("party", 0, _party, Sort.PARTY, from_width=100, share=2),
     Column("amount", 13, _amount, Sort.AMOUNT, from_width=76, right=True),
     Column("date", 10, lambda row: shortened(row.date, 10), Sort.DATE, from_width=88),
-    Column("age", 4, lambda row: age(row.added_at), Sort.AGE, right=True),
+    Column("age", 5, lambda row: age(row.added_at), Sort.AGE, right=True),
 )
 
 

@@ -173,6 +173,7 @@ Originals are only read, never moved or changed. Quitting stops nothing: the wor
     def on_resize(self, event: events.Resize) -> None:
         """The preview needs room."""
         self.set_class(event.size.width >= _WIDE, "-wide-preview")
+        self.call_after_refresh(self._show_preview)
 
     @property
     def _list(self) -> DocumentList:

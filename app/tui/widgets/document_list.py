@@ -7,7 +7,7 @@ core to keep up to date; here only the lines that are seen are ever drawn (docs/
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _MARK = "● "
 _NO_MARK = "  "
+_SCROLLBAR = 1
 _CLASS_OF_STATE = {
     State.WAITING: "waiting",
     State.QUEUED: "waiting",
@@ -40,9 +41,9 @@ _CLASS_OF_STATE = {
 
 
 def _cell(text: str, width: int, *, right: bool) -> str:
-    if right:
-        text = text.rjust(width)
-    return set_cell_size(text, width)
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…"
+    return set_cell_size(text.rjust(width) if right else text, width)
 
 
 class ListHeader(Widget):
@@ -64,7 +65,7 @@ class ListHeader(Widget):
         """Titles above their columns; an arrow shows the order."""
         style = self.rich_style
         parts = [Segment(_NO_MARK, style)]
-        for column, width in columns_at(self.size.width):
+        for column, width in columns_at(self.size.width - _SCROLLBAR):
             title = column.title
             if column.sort is self._store.sort and not (title == "stage" and column.sort is Sort.STATE):
                 title += " ▼" if self._store.descending else " ▲"
@@ -74,7 +75,7 @@ class ListHeader(Widget):
     def on_click(self, event: events.Click) -> None:
         """Sort by the column under the pointer."""
         left = len(_NO_MARK)
-        for column, width in columns_at(self.size.width):
+        for column, width in columns_at(self.size.width - _SCROLLBAR):
             if left <= event.x <= left + width:
                 self.post_message(self.SortChosen(column.sort))
                 return
@@ -94,7 +95,8 @@ class DocumentList(ScrollView, can_focus=True):
     DocumentList {
         height: 1fr;
         scrollbar-size-vertical: 1;
-        & > .list--cursor { background: $block-cursor-blurred-background; text-style: bold; }
+        scrollbar-gutter: stable;
+        & > .list--cursor { background: $primary 40%; }
         & > .list--waiting { color: $text-muted; }
         & > .list--running { color: $accent; }
         & > .list--done { color: $success; }
@@ -177,21 +179,21 @@ class DocumentList(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One document."""
         index = y + self.scroll_offset.y
-        width = self.size.width
+        width = self.scrollable_content_region.width
         if index >= len(self._store.view):
             return Strip.blank(width, self.rich_style)
         row = self._store.get(self._store.view[index])
         if row is None:
             return Strip.blank(width, self.rich_style)
-        strip = Strip(self._segments(row, width)).adjust_cell_length(width, self.rich_style)
-        return strip.apply_style(self._style("cursor")) if index == self._index else strip
+        over = self._style("cursor") if index == self._index else Style.null()
+        return Strip(self._segments(row, width, over)).adjust_cell_length(width, self.rich_style + over)
 
-    def _segments(self, row: Overview, width: int) -> list[Segment]:
+    def _segments(self, row: Overview, width: int, over: Style) -> list[Segment]:
         mark = _MARK if row.id in self._store.marked else _NO_MARK
-        segments = [Segment(mark, self._style("mark"))]
+        segments = [Segment(mark, self._style("mark") + over)]
         for column, cells in columns_at(width):
             text = _cell(column.cell(row), cells, right=column.right)
-            segments.append(Segment(text + " ", self._cell_style(column, row)))
+            segments.append(Segment(text + " ", self._cell_style(column, row) + over))
         return segments
 
     def _cell_style(self, column: Column, row: Overview) -> Style:
@@ -203,7 +205,10 @@ class DocumentList(ScrollView, can_focus=True):
 
     def _style(self, name: str) -> Style:
         if name not in self._styles:
-            self._styles[name] = self.get_component_rich_style(f"list--{name}", partial=name == "cursor")
+            style = self.get_component_rich_style(f"list--{name}")
+            # The cursor's row keeps the colours of its cells.
+            own = Style(bgcolor=style.bgcolor, bold=True) if name == "cursor" else style
+            self._styles[name] = own
         return self._styles[name]
 
     # Moving
