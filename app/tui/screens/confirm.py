@@ -31,13 +31,13 @@ class Confirm(ModalScreen[bool]):
             width: 64; max-width: 100%; height: auto; max-height: 100%;
             background: $panel; border: round $warning; padding: 0 2;
         }
-        #confirm-text { height: auto; max-height: 14; }
+        #confirm-text { height: auto; max-height: 75vh; scrollbar-size-vertical: 1; }
         #confirm-text Static { height: auto; }
         .question { text-style: bold; }
         .items { margin: 1 0 0 2; text-wrap: nowrap; text-overflow: ellipsis; }
         .detail { margin: 1 0 0 0; color: $text-muted; }
         Horizontal { height: auto; margin: 1 0 0 0; align-horizontal: right; }
-        Button { margin: 0 0 0 2; }
+        Button { margin: 0 0 0 2; min-width: 12; }
     }
     """
 
@@ -82,5 +82,5 @@ def _listed(items: Sequence[str]) -> list[Content]:
     """A line each; a newline in a name is shown, and starts no line."""
     lines = [plain(item) for item in items[:_MOST_ITEMS]]
     if len(items) > _MOST_ITEMS:
-        lines.append(plain(f"and {len(items) - _MOST_ITEMS:,} more", "$text-muted"))
+        lines.append(plain(f"and {len(items) - _MOST_ITEMS:,} more"))
     return lines

@@ -200,6 +200,10 @@ class PathInput(Input):
     def watch_hint(self, hint: str) -> None:
         """Leave room for it, so that it never hides what is typed."""
         self.styles.padding = (0, len(hint) + 3 if hint else 1, 0, 1)
+        self.call_after_refresh(self._scroll_to_cursor)
+
+    def _scroll_to_cursor(self) -> None:
+        self.scroll_to_region(Region(self._cursor_offset, 0, 1, 1), force=True, animate=False)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The line, with the hint in its padding."""
