@@ -121,7 +121,7 @@ Another machine helps with: ./run.sh worker --redis ADDRESS. Whatever is lost on
     @work(group="services", exit_on_error=False)
     async def _look_at_services(self) -> None:
         """Look at the services while they are shown; never twice at a time, because it may take seconds."""
-        if self._looking or not self.is_current:
+        if self._looking or self.shell.front is not self:
             return
         self._looking = True
         settings, log_lines = self.shell.settings, _LOG_LINES if self._with_logs else 0

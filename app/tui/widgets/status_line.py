@@ -48,11 +48,11 @@ class StatusLine(Widget):
         self._shown = ""
 
     def on_mount(self) -> None:
-        """While the link is down the line says for how long; and nothing stays wrong for more than a second."""
+        """While the link is down its time goes on; and nothing stays wrong for more than a second."""
         self.set_interval(1.0, self._look)
 
     def _look(self) -> None:
-        if self.screen.is_current and self._content().plain != self._shown:
+        if self.shell.front is self.screen and self._content().plain != self._shown:
             self.refresh()
 
     def refresh_line(self) -> None:
