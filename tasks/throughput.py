@@ -16,7 +16,7 @@ WINDOW_SECONDS = 300.0
 """How far back "recently" reaches."""
 _SHORTEST_SPAN_SECONDS = 30.0
 """A document that has just been dropped and read within a second does not make 60 a minute."""
-_SAMPLE = 100
+_SAMPLE = 50
 """Documents of each state whose units are looked at."""
 _STAGES = tuple(Stage)
 

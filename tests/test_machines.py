@@ -2,20 +2,24 @@
 
 import hashlib
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from app import __version__
 from app.machines import Machines, Queue, collect
 from tasks import gpu
+from tasks.broker_url import redis_url
 from tasks.circuit import Circuit, save_circuit
 from tasks.documents import Stage, State
 from tasks.engines.llm.base import ModelInfo
-from tasks.exchange import Exchange, Holder
+from tasks.exchange import Exchange, Holder, connect
 from tasks.gpu import Gpu, GpuWatch, gpus
 from tasks.ledger import Ledger
 from tasks.orders import LlmParams, OcrParams, Order, Presence, ReadParams
@@ -24,6 +28,7 @@ from tasks.routing import KnownModels
 from tasks.settings import Settings
 from tasks.throughput import Depth, depths, seconds_left, throughput
 from tasks.units import UnitPlan, mark_ended, mark_queued, plan_units
+from tests.system import System
 
 NOW = 1_800_000_000.0
 OCR = OcrParams(sha256="0" * 64, mime="application/pdf", pages=(5, 6, 7, 8)).model_dump(mode="json")
@@ -457,6 +462,29 @@ def test_the_reader_is_named(settings: Settings, ledger: Ledger) -> None:
     reader = collect(settings, ledger, None).llm
     assert (reader.model, reader.ok) == ("", False)
     assert "The offline engine reads. It went away." in reader.words
+
+
+def test_the_workers_of_a_running_system_announce_themselves(
+    own_system: Callable[..., System], nvidia_smi: Callable[[str], Path]
+) -> None:
+    nvidia_smi("echo '0, NVIDIA RTX A6000, 49140, 1024, 37'")
+    system = own_system(PATH=os.environ["PATH"])
+
+    def seen() -> Machines | None:
+        redis = connect(redis_url(system.settings))
+        with Ledger.open(system.settings) as ledger, closing(redis):
+            machines = collect(system.settings, ledger, redis)
+        return machines if len(machines.workers) == 3 and machines.gpus else None
+
+    machines = system.await_true(seen, what="three workers and a GPU")
+
+    assert machines is not None
+    assert [worker.queues for worker in machines.workers] == [(CPU_QUEUE,), (GPU_QUEUE,), (HOME_QUEUE,)]
+    assert {(worker.host, worker.version) for worker in machines.workers} == {
+        (socket.gethostname(), __version__)
+    }
+    assert [card.name for _, card in machines.gpus] == ["NVIDIA RTX A6000"]
+    assert machines.problems == ()
 
 
 def test_a_lease_names_the_worker_and_since_when(exchange: Exchange) -> None:
