@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
-from app.tui.screens.base import ShoeboxScreen
+from app.tui.actions import DocumentActions
 from app.tui.store import Filter, Sort
 from app.tui.widgets.document_list import DocumentList, ListHeader
 from app.tui.widgets.filter_bar import FilterBar
@@ -26,7 +26,7 @@ F1 says what else you can do."""
 _NONE_SHOWN = "No document is in this state. F6 shows others."
 
 
-class InTray(ShoeboxScreen):
+class InTray(DocumentActions):
     """All documents."""
 
     NAME = "In-tray"
@@ -250,6 +250,10 @@ Originals are only read, never moved or changed. Quitting stops nothing: the wor
         self._show_all()
 
     # Actions
+
+    def export_documents(self) -> list[str]:
+        """The marked documents, else all that are shown."""
+        return self.chosen if self.shell.store.marked else list(self.shell.store.view)
 
     def action_move(self, step: int) -> None:
         """Move the cursor."""
