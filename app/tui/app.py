@@ -9,14 +9,17 @@ from typing import ClassVar, Protocol
 from textual import work
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.events import Paste
+from textual.events import Event as TerminalEvent
+from textual.events import Key, Paste
 from textual.notifications import SeverityLevel
 
 from app.dropped import parse_dropped
 from app.machines import Machines
 from app.plain_text import visible_lines
 from app.requests import AddFiles, Note, Problem, Reply, Request, StartServices, StopAdding
+from app.tui.any_bytes import accept_any_bytes
 from app.tui.arrival import choose
+from app.tui.background import in_background
 from app.tui.clerk import ClerkClient
 from app.tui.feed import Link, follow
 from app.tui.palette import Commands, commands_of
@@ -27,6 +30,7 @@ from app.tui.screens.intray import InTray
 from app.tui.store import DocumentStore
 from app.tui.terminal import end_with_terminal
 from app.tui.watching import look_at_ledger, look_at_machines
+from app.tui.widgets.path_input import PathInput
 from tasks.documents import FINAL_STATES
 from tasks.events import Event, EventKind
 from tasks.ledger import Ledger
@@ -238,9 +242,10 @@ class ShoeboxApp(App[None]):
         self._show_news_soon()
         return reply
 
-    def take_text(self, text: str) -> None:
+    @work(group="arrival", exit_on_error=False)
+    async def take_text(self, text: str) -> None:
         """Take in the files whose paths a terminal has sent."""
-        dropped = parse_dropped(text)
+        dropped = await in_background(lambda: parse_dropped(text))
         if dropped.unknown:
             self.say(
                 "\n".join(f"not found: {name[:200]}" for name in dropped.unknown[:_SHOWN_PROBLEMS]),
@@ -257,6 +262,12 @@ class ShoeboxApp(App[None]):
         if chosen:
             self.say(f"Taking in {len(chosen)} {'path' if len(chosen) == 1 else 'paths'} …")
             self.ask(AddFiles(chosen))
+
+    async def on_event(self, event: TerminalEvent) -> None:
+        """Older terminals type the paths of dropped files: no letter is a command, all go to the input."""
+        if isinstance(event, Key):
+            PathInput.before_key(self.screen, event)
+        await super().on_event(event)
 
     def on_paste(self, event: Paste) -> None:
         """Files were dropped while nothing that takes text had the focus."""
@@ -307,6 +318,7 @@ def _in_lines(problems: Sequence[Problem]) -> str:
 
 def run(settings: Settings) -> None:
     """Open the UI and stay until the user leaves."""
+    accept_any_bytes()
     app = ShoeboxApp(settings)
     app.run()
     if app.return_code:

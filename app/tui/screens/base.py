@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
@@ -53,12 +52,3 @@ class ShoeboxScreen(Screen[None]):
 
     def machines_seen(self) -> None:
         """`shell.machines` or `shell.link` has changed."""
-
-    def on_key(self, event: events.Key) -> None:
-        """Older terminals type the paths of dropped files: no letter is a command, all go to the input."""
-        if not event.is_printable or event.character is None or event.character == " ":
-            return
-        paths = self.query_one(PathInput)
-        if self.focused is not paths:
-            event.stop()
-            paths.begin(event.character)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from rich.segment import Segment
 from rich.text import Text
@@ -15,6 +15,7 @@ from textual import events, work
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.reactive import reactive
+from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input
 
@@ -85,10 +86,20 @@ class PathInput(Input):
         """The application, with its type."""
         return cast("ShoeboxApp", self.app)
 
-    def begin(self, character: str) -> None:
-        """Take the focus, and a character that was typed elsewhere."""
-        self.screen.set_focus(self)
-        self.insert(character, len(self.value))
+    @staticmethod
+    def before_key(screen: Screen[Any], event: events.Key) -> None:
+        """Have what is typed end in the screen's path input. For `App.on_event`, before a key goes its way.
+
+        Terminals type a dropped path faster than key events climb from widget to screen: if the focus moved
+        only when the first of them got there, those behind it would be lost or change places.
+        """
+        if event.is_forwarded or not event.is_printable or event.character == " ":
+            return
+        focused = screen.focused
+        if focused is not None and focused.check_consume_key(event.key, event.character):
+            return
+        for paths in screen.query(PathInput):
+            screen.set_focus(paths)
 
     # Keys
 
@@ -101,9 +112,13 @@ class PathInput(Input):
         return super().check_consume_key(key, character) and not (character == " " and not self.value)
 
     def on_key(self, event: events.Key) -> None:
-        """Leave a first space to the screen."""
-        if event.character == " " and not self.value:
+        """Leave a first space to the screen; take what `Input` leaves: rare spaces, joiners, lone bytes."""
+        character = event.character or ""
+        if character == " " and not self.value:
             event.prevent_default()
+        elif character > "\x9f" and not event.is_printable:
+            event.stop()
+            self.replace(character, *self.selection)
 
     def action_clear(self) -> None:
         """Empty the line."""
