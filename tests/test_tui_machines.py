@@ -242,8 +242,8 @@ def test_every_section_has_its_facts(settings: Settings) -> None:
             "ocr pages 5-8 of 12 of contract.pdf, for 0:14",
             "home@box  home queue, idle, 2 at a time",
             "box 0: NVIDIA RTX A6000  █████░░░░░░░░░░░░░░░ 12.0 of 48.0 GiB, working 37 %",
-            "shoebox-large:latest  8.2 B  loaded, 6.0 GiB of GPU  gpu queue  analyse on box",
-            "8.2 billion parameters, more than 4",
+            "shoebox-large:latest  8.2 B  gpu queue  loaded, 6.0 GiB of GPU memory",
+            "for analyse on box; gpu queue: 8.2 billion parameters, more than 4",
             "! gpu ended with status 1. Its last words: no such [red]device[/red]",
         ):
             assert words in text, words
@@ -261,6 +261,7 @@ def test_with_redis_away_it_says_what_it_knows_and_why(settings: Settings) -> No
         text = await show(app, pilot, MACHINES, lost)
         assert "away since 0:1" in text
         assert "Connection [bold]refused[/bold]" in text
+        assert "3 units wait" not in text
         assert "gpu@box" not in text
         assert text.count("Not known while Redis is away.") == 2
 

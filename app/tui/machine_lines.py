@@ -20,7 +20,7 @@ _CELL = 48
 _BAR_CELLS = 20
 _UNKNOWN = "Not known while Redis is away."
 _WARNING = "$text-warning bold"
-_MUTED = "$text-muted"
+_MUTED = "dim"
 Lines = list[Content]
 
 
@@ -40,17 +40,19 @@ def link_lines(link: Link, machines: Machines | None, services: Services | None)
     return lines
 
 
-def work_lines(machines: Machines) -> Lines:
+def work_lines(machines: Machines, link: Link) -> Lines:
     """How much is left and how fast it goes."""
     if not machines.unfinished:
         return [Content("Everything has been read.")]
     documents = "1 document" if machines.unfinished == 1 else f"{machines.unfinished:,} documents"
-    if machines.eta_seconds:
+    if not link.up:
+        left = "waiting for Redis"
+    elif machines.eta_seconds:
         left = f"about {rough_duration(machines.eta_seconds)} left"
     else:
         left = "how long it will take is not known yet"
     lines = [Content(f"{documents} to read, {left}")]
-    if machines.documents_per_minute:
+    if link.up and machines.documents_per_minute:
         documents, pages = f"{machines.documents_per_minute:.1f}", f"{machines.pages_per_minute:.1f}"
         lines.append(Content(f"lately {documents} documents and {pages} pages a minute"))
     return lines
@@ -59,14 +61,9 @@ def work_lines(machines: Machines) -> Lines:
 def queue_lines(machines: Machines, link: Link) -> Lines:
     """A table of the queues; below it what is wrong."""
     known = machines.link and link.up
-    rows = [
-        ("queue", "workers", "busy", "units to do"),
-        *(_queue_row(queue, known) for queue in machines.queues),
-    ]
-    return [
-        *_table(rows, right=(1, 3)),
-        *(plain(f"! {problem}", _WARNING) for problem in machines.problems),
-    ]
+    heading = ("queue", "workers", "busy", "units to do")
+    lines = _table([heading, *(_queue_row(queue, known) for queue in machines.queues)], right=(1, 3))
+    return lines + [plain(f"! {problem}", _WARNING) for problem in machines.problems if known]
 
 
 def _queue_row(queue: Queue, known: bool) -> tuple[str, ...]:
@@ -90,7 +87,8 @@ def _worker(worker: Worker, width: int) -> Iterator[Content]:
     busy = (
         f"busy {len(worker.works)} of {worker.slots}" if worker.works else f"idle, {worker.slots} at a time"
     )
-    line = Content(f"{_padded(_short(worker.name), width)}  {', '.join(map(_short, worker.queues))} queue, {busy}")
+    queues = ", ".join(map(_short, worker.queues))
+    line = Content(f"{_padded(_short(worker.name), width)}  {queues} queue, {busy}")
     if worker.version not in {"", __version__}:
         line += plain(f"  Shoebox {worker.version[:20]}; this is {__version__}: update one of them", _WARNING)
     yield line
@@ -133,20 +131,23 @@ def model_lines(machines: Machines) -> Lines:
     if not machines.models:
         return [Content.styled("None. ./run.sh models says how to set them up.", _MUTED)]
     lines = _table([_model_row(model) for model in machines.models], right=(1,))
-    why = (plain(f"    {model.reason}", _MUTED) for model in machines.models)
-    return [line for pair in zip(lines, why, strict=True) for line in pair]
+    uses = (plain(f"    {_use(model)}", _MUTED) for model in machines.models)
+    return [line for pair in zip(lines, uses, strict=True) for line in pair]
 
 
 def _model_row(model: Model) -> tuple[str, ...]:
-    used = " and ".join(model.used_for) if model.used_for else "not used"
-    host = f" on {shortened(model.host, 20)}" if model.host else ""
     return (
         shortened(model.name, _NAME_CELLS),
         f"{model.parameters / 1e9:.2g} B" if model.parameters else "size unknown",
-        _memory(model),
         f"{model.queue} queue",
-        f"{used}{host}",
+        _memory(model),
     )
+
+
+def _use(model: Model) -> str:
+    used = f"for {' and '.join(model.used_for)}" if model.used_for else "not used"
+    host = f" on {model.host}" if model.host else ""
+    return f"{used}{host}; {model.queue} queue: {model.reason}"
 
 
 def _memory(model: Model) -> str:
@@ -154,7 +155,7 @@ def _memory(model: Model) -> str:
         return ""
     if not model.loaded:
         return "not loaded"
-    return f"loaded, {_gib(model.vram)} GiB of GPU" if model.vram else "loaded, on processor"
+    return f"loaded, {_gib(model.vram)} GiB of GPU memory" if model.vram else "loaded, on the processor"
 
 
 def service_lines(services: Services | None) -> Lines:

@@ -109,7 +109,7 @@ Another machine helps with: ./run.sh worker --redis ADDRESS. Whatever is lost on
                 section.show([Content("Looking ...")])
             return
         contents = (
-            machine_lines.work_lines(machines),
+            machine_lines.work_lines(machines, link),
             machine_lines.queue_lines(machines, link),
             machine_lines.worker_lines(machines, link),
             machine_lines.gpu_lines(machines, link),
