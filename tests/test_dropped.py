@@ -1,8 +1,9 @@
 """Dropped files: whatever form a terminal sends and whatever the names hold, these paths and no others."""
 
 import os
+import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -143,3 +144,117 @@ def test_any_names_come_back(form: Form, paths: list[str]) -> None:
 def test_no_text_raises(text: str, typed: bool) -> None:
     dropped = parse_dropped(text, Path("/h") if typed else None, exists=lambda path: len(path) % 2 == 0)
     assert all(path.is_absolute() for path in dropped.paths)
+
+
+def there(*paths: str) -> Callable[[str], bool]:
+    """A disk with these on it and nothing else."""
+    return set(paths).__contains__
+
+
+class CountingDisk:
+    """Counts how often it is asked."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = set(paths)
+        self.looks = 0
+
+    def exists(self, path: str) -> bool:
+        self.looks += 1
+        return path in self._paths
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param('"C:\\a b.pdf" C:\\c.pdf', ["/mnt/c/a b.pdf", "/mnt/c/c.pdf"], id="windows-terminal"),
+        pytest.param("D:\\x y\\z.pdf", ["/mnt/d/x y/z.pdf"], id="windows-raw"),
+        pytest.param("'/mnt/c/a b.pdf' ", ["/mnt/c/a b.pdf"], id="wsl"),
+        pytest.param("\\\\wsl.localhost\\Ubuntu\\h\\a.pdf", ["/h/a.pdf"], id="wsl-share"),
+        pytest.param("FILE:///h/a.pdf", ["/h/a.pdf"], id="scheme-in-capitals"),
+        pytest.param("file:/h/a.pdf", ["/h/a.pdf"], id="uri-with-one-slash"),
+        pytest.param("file:///h/100%.pdf", ["/h/100%.pdf"], id="uri-that-is-not-encoded"),
+        pytest.param("/h/a b.pdf /h/c d.pdf ", ["/h/a b.pdf", "/h/c d.pdf"], id="several-raw-on-a-line"),
+        pytest.param("/h/a b.pdf ", ["/h/a b.pdf"], id="alacritty"),
+        pytest.param("/h/a.pdf /h/a.pdf", ["/h/a.pdf"], id="twice-the-same"),
+        pytest.param("'/h/a.pdf", ["/h/a.pdf"], id="quote-left-open"),
+    ],
+)
+def test_other_forms_are_understood(text: str, found: list[str]) -> None:
+    dropped = parse_dropped(text, exists=there(*found))
+    assert [str(path) for path in dropped.paths] == found
+    assert dropped.unknown == ()
+
+
+def test_each_line_may_have_its_own_form() -> None:
+    text = "/h/a b.pdf\n'/h/c d.pdf' /h/e\\ f.pdf\r\nfile:///h/g%20h.pdf\r\nnothing\n/h/gone.pdf\n"
+    files = ["/h/a b.pdf", "/h/c d.pdf", "/h/e f.pdf", "/h/g h.pdf"]
+    dropped = parse_dropped(text, exists=there(*files))
+    assert [str(path) for path in dropped.paths] == files
+    assert dropped.unknown == ("nothing", "/h/gone.pdf")
+
+
+@pytest.mark.parametrize("form", ANY_NAME)
+def test_what_has_gone_is_named_and_the_rest_taken(form: Form) -> None:
+    dropped = parse_dropped(
+        form(["/h/a b.pdf", "/h/gone.pdf", "/h/it's.pdf"]), exists=there("/h/a b.pdf", "/h/it's.pdf")
+    )
+    assert [str(path) for path in dropped.paths] == ["/h/a b.pdf", "/h/it's.pdf"]
+    assert len(dropped.unknown) == 1
+    assert "/h/gone.pdf" in dropped.unknown[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n\r\n\t",
+        "Dear Sir or Madam,\n\nyes / no, and/or\nhttp://host/etc\n",
+        "file://evil-host/etc/passwd",
+        "etc/passwd",
+        "~",
+        "../etc",
+        "/\0etc",
+        "/etc/passwd\0",
+    ],
+)
+def test_text_that_names_nothing_absolute_gives_no_path(text: str) -> None:
+    assert parse_dropped(text, exists=lambda path: path != "/etc/passwd\0").paths == ()
+
+
+def test_typed_paths_may_be_relative_or_start_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    base = tmp_path / "base"
+    files = [
+        base / "a b.pdf",
+        base / "-x",
+        base / "~odd",
+        base / "sub" / "c.pdf",
+        tmp_path / "home" / "d.pdf",
+    ]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    for typed, file in zip(["a b.pdf", "-x", "~odd", "sub/c.pdf", "~/d.pdf"], files, strict=True):
+        assert parse_dropped(typed, base).paths == (file,)
+        assert parse_dropped(typed).paths == ()
+    assert parse_dropped("'a b.pdf' sub/c.pdf", base).paths == (files[0], files[3])
+    assert parse_dropped("some words with a sub in them", base).paths == ()
+
+
+def test_the_disk_is_asked_about_as_often_as_there_are_files() -> None:
+    paths = [f"/h/some folder/invoice {number}.pdf" for number in range(10_000)]
+    for form in ANY_NAME:
+        disk = CountingDisk(paths)
+        assert len(parse_dropped(form(paths), exists=disk.exists).paths) == len(paths)
+        assert disk.looks <= len(paths) + 100
+
+
+@pytest.mark.parametrize("alphabet", ["/a \n", "'\"\\ /", "/h\n", "file:/% \r\n", "~/'", 'C:\\" '])
+@pytest.mark.parametrize("base", [None, Path("/h")])
+def test_garbage_does_not_keep_the_disk_busy(alphabet: str, base: Path | None) -> None:
+    text = "".join(random.Random(7).choices(alphabet, k=200_000))
+    disk = CountingDisk(())
+    assert parse_dropped(text, base, exists=disk.exists).paths == ()
+    assert disk.looks <= 60_000

@@ -195,7 +195,7 @@ class PathInput(Input):
             look = await _patiently(partial(_look_at, text, Path.cwd()), _Look(Completion()))
             if self.value == text:
                 self._suggestion = look.completion.likeliest
-                self.hint = look.hint
+                self.hint = look.hint or self.hint
         self._is_looking = False
 
     @work(group="complete", exclusive=True, exit_on_error=False)
