@@ -30,6 +30,7 @@ from app.tui.screens.intray import InTray
 from app.tui.store import DocumentStore
 from app.tui.terminal import end_with_terminal
 from app.tui.watching import look_at_ledger, look_at_machines
+from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.path_input import PathInput
 from tasks.documents import FINAL_STATES
 from tasks.events import Event, EventKind
@@ -145,10 +146,10 @@ class ShoeboxApp(App[None]):
 
     @property
     def front(self) -> ShoeboxScreen | None:
-        """The full screen that is in front, with or without a dialog over it."""
-        return next(
-            (screen for screen in reversed(self.screen_stack) if isinstance(screen, ShoeboxScreen)), None
-        )
+        """The full screen that is in front, with or without a dialog over it; none while it is being made."""
+        screens = (screen for screen in reversed(self.screen_stack) if isinstance(screen, ShoeboxScreen))
+        screen = next(screens, None)
+        return screen if screen is not None and screen.is_ready else None
 
     # News
 
@@ -179,6 +180,10 @@ class ShoeboxApp(App[None]):
         written, self._written = self._written, set()
         if news:
             self.show_changes(self.store.refresh(self.ledger, news))
+        for document in written:
+            row = self.store.get(document)
+            if row is None or row.state in FINAL_STATES:
+                self.live_text.pop(document, None)  # its last words came late
         if self.front is not None:
             for document in written:
                 self.front.text_written(document)
@@ -187,6 +192,7 @@ class ShoeboxApp(App[None]):
         """These documents of the store are different from before."""
         if documents and self.front is not None:
             self.front.documents_changed(documents)
+            self.front.query_one(StatusLine).refresh_line()
 
     def _take_link(self, link: Link) -> None:
         self.link = link
@@ -208,6 +214,7 @@ class ShoeboxApp(App[None]):
         self.machines = machines
         if self.front is not None:
             self.front.machines_seen()
+            self.front.query_one(StatusLine).refresh_line()
 
     def _look_at_machines(self) -> None:
         look_at_machines(self)

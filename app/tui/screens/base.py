@@ -23,6 +23,13 @@ class ShoeboxScreen(Screen[None]):
     HELP: ClassVar[str] = ""
     """What F1 says about it, as plain text; the keys are added by themselves."""
 
+    is_ready = False
+    """Whether its widgets are there; before that it can be told no news."""
+
+    def on_mount(self) -> None:
+        """Compose comes before this."""
+        self.is_ready = True
+
     @property
     def shell(self) -> "ShoeboxApp":
         """The application, with its type."""

@@ -86,8 +86,8 @@ def _live(text: str) -> Content:
 
 
 def _field(field: Field) -> Content:
-    name = plain(f"{field.name}: ", "$text-muted")
+    name = plain(f"{field.name}: ", "dim")
     if field.status is FieldStatus.MISSING:
         return name + Content("not found")
     where = f"p. {field.page}, " if field.page else ""
-    return name + plain(field.value, "bold") + plain(f"  ({where}{field.status.value})", "$text-muted")
+    return name + plain(field.value, "bold") + plain(f"  ({where}{field.status.value})", "dim")
