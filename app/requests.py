@@ -6,7 +6,10 @@ Both ends are the same version on the same machine, so the form is that of these
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from tasks.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,11 @@ class Reply:
     """What was not done. A request with problems may still be `ok`: the rest was done."""
 
 
+def clerk_log(settings: Settings) -> Path:
+    """What the clerk says beside its answers: warnings, and errors that nobody foresaw."""
+    return settings.log_dir / "clerk.log"
+
+
 def request_line(number: int, request: Request) -> str:
     """A request as a line; `number` comes back with its notes and its reply."""
     return json.dumps([number, type(request).__name__, asdict(request)]) + "\n"
@@ -141,5 +149,3 @@ def parse_answer(line: str) -> Note | Reply:
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
