@@ -121,9 +121,17 @@ class _Finder:
         yield from absolute
         if not absolute and self._base is not None:
             yield str(self._base / word)
-            home = os.path.expanduser(word)  # noqa: PTH111 - Path's raises for an unknown user
-            if home != word:
-                yield home
+            from_home = expanded(word)
+            if from_home != word:
+                yield from_home
+
+
+def expanded(path: str) -> str:
+    """A path with `~` or `~user` replaced; as it is if there is no such user."""
+    try:
+        return os.path.expanduser(path)  # noqa: PTH111 - Path's raises for an unknown user
+    except ValueError:  # NUL, or a surrogate that stands for no byte
+        return path
 
 
 def _absolute(word: str) -> tuple[str, ...]:

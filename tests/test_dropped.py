@@ -141,6 +141,7 @@ def test_any_names_come_back(form: Form, paths: list[str]) -> None:
 @example(text="\0", typed=True)
 @example(text="file://%00/\ud800%", typed=False)
 @example(text="~" * 5000, typed=True)
+@example(text="~\0 ~\ud800/x", typed=True)
 def test_no_text_raises(text: str, typed: bool) -> None:
     dropped = parse_dropped(text, Path("/h") if typed else None, exists=lambda path: len(path) % 2 == 0)
     assert all(path.is_absolute() for path in dropped.paths)

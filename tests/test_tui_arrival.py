@@ -326,6 +326,9 @@ def test_names_are_completed_as_far_as_they_are_clear(tmp_path: Path) -> None:
         assert await completed("esc") == "esc"
         assert await completed("none/x") == "none/x"
         assert await completed("\udcff\0") == "\udcff\0"
+        app.paths.value = "~\0\ud800/x"
+        await pilot.press("tab")
+        await app.workers.wait_for_complete()
 
         app.paths.value = f"{tmp_path}/inv"
         app.paths.cursor_position = len(app.paths.value)

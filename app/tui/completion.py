@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from app.dropped import expanded
 from app.plain_text import visible
 
 _MOST_ENTRIES = 5_000
@@ -31,8 +32,7 @@ def complete(text: str, base: Path) -> Completion:
     if text == "~":
         return Completion("~/", "~/", 1)
     typed_folder, slash, prefix = text.rpartition("/")
-    folder = base / os.path.expanduser(typed_folder + slash)  # noqa: PTH111 - Path's raises for an unknown user
-    names = _matching(_names(folder, hidden=prefix.startswith(".")), prefix)
+    names = _matching(_names(base / expanded(typed_folder + slash), hidden=prefix.startswith(".")), prefix)
     if not names:
         return Completion()
     texts = [typed_folder + slash + name for name in names]
