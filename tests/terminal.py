@@ -9,6 +9,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 
@@ -16,12 +17,19 @@ class Terminal:
     """Runs a program as a terminal does, and reads all that it writes."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], *, columns: int = 120, rows: int = 36
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        columns: int = 120,
+        rows: int = 36,
+        controls: bool = True,
     ) -> None:
         self.started = time.monotonic()
         self._parent, child = pty.openpty()
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         # A session of its own, with this terminal as the one that controls it, as a terminal emulator does.
+        take_control = partial(fcntl.ioctl, child, termios.TIOCSCTTY, 0)
         self.process = subprocess.Popen(
             list(command),
             stdin=child,
@@ -29,7 +37,7 @@ class Terminal:
             stderr=child,
             start_new_session=True,
             env={**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
-            preexec_fn=lambda: fcntl.ioctl(child, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one call, no locks
+            preexec_fn=take_control if controls else None,  # noqa: PLW1509 - one call, no locks
             cwd=environment.get("HOME", str(Path.cwd())),
         )
         os.close(child)
