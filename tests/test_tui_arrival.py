@@ -4,25 +4,32 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from textual import events, work
 from textual._xterm_parser import XTermParser
 from textual.app import App, ComposeResult
 from textual.binding import Binding
+from textual.drivers import linux_driver
 from textual.pilot import Pilot
 from textual.widgets import Button, DataTable, Input
 
 from app import intake
 from app.dropped import parse_dropped
+from app.requests import AddFiles
 from app.tui import arrival
+from app.tui.any_bytes import accept_any_bytes
+from app.tui.app import ShoeboxApp
 from app.tui.arrival import choose
 from app.tui.screens.confirm import Confirm
 from app.tui.screens.picker import Picker
 from app.tui.widgets.file_list import FileList
 from app.tui.widgets.path_input import PathInput
+from tasks.settings import Settings
 from tests.test_dropped import ANY_NAME, HOSTILE_NAMES, in_single_quotes
+from tests.tui import RecordingClerk, until
+from tests.tui import drive as drive_application
 
 SCREEN_KEYS = ["enter", "space", "delete", "escape", "left", "right", "up", "down", "pageup", "pagedown"]
 SCREEN_KEYS += ["home", "end", "ctrl+home", "ctrl+end", "tab", "backspace", "ctrl+d", "shift+up"]
@@ -96,21 +103,14 @@ def drive(scenario: Scenario, size: tuple[int, int] = (80, 24)) -> Host:
     return app
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
-    """Let the application run until the condition holds."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await pilot.pause(0.01)
-
-
-def send(app: Host, data: str) -> None:
+def send(app: App[None], data: str) -> None:
     """What a terminal sends, all at once, through Textual's own parser."""
     assert app._driver is not None
     for event in XTermParser().feed(data):
         app._driver.process_message(event)
 
 
-def paste(app: Host, text: str) -> None:
+def paste(app: App[None], text: str) -> None:
     """A bracketed paste."""
     send(app, f"\x1b[200~{text}\x1b[201~")
 
@@ -218,6 +218,43 @@ def test_prose_that_is_pasted_is_handed_on_and_not_typed() -> None:
         assert app.paths.value == ""
 
     drive(scenario)
+
+
+def test_the_application_takes_in_what_is_dropped(
+    settings: Settings, files: list[Path], tmp_path: Path
+) -> None:
+    names = tuple(str(path) for path in files if "\x1b" not in path.name)
+    plain = tmp_path / "q space.pdf"
+    plain.touch()
+
+    async def scenario(app: ShoeboxApp, pilot: Pilot[None]) -> None:
+        def added() -> list[AddFiles]:
+            return [request for request in clerk.requests if isinstance(request, AddFiles)]
+
+        clerk = cast(RecordingClerk, app.clerk)
+        app.screen.set_focus(None)
+        send(app, in_single_quotes([str(plain)]))
+        await until(pilot, lambda: app.screen.query_one(PathInput).hint)
+        await pilot.press("enter")
+        await until(pilot, lambda: len(added()) == 1)
+        paste(app, in_single_quotes(names))
+        await until(pilot, lambda: len(added()) == 2)
+        paste(app, f"{tmp_path}\n/h/gone")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: len(added()) == 3)
+        assert [request.paths for request in added()] == [(str(plain),), names, (str(tmp_path),)]
+
+    drive_application(settings, scenario)
+
+
+def test_bytes_that_are_not_utf_8_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linux_driver, "getincrementaldecoder", linux_driver.getincrementaldecoder)
+    accept_any_bytes()
+    # The name that Textual's driver looks up when it starts to read.
+    assert "getincrementaldecoder" in linux_driver.LinuxDriver.run_input_thread.__code__.co_names
+    decoder = linux_driver.getincrementaldecoder("utf-8")()
+    assert decoder.decode(b"/h/\xe4\xc3") + decoder.decode(b"\xa4") == "/h/\udce4ä"
 
 
 # Keys
