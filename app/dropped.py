@@ -28,9 +28,7 @@ _MOST_MISSED = 1_000
 # Quantifiers are possessive, so that no text makes the matching slow. Words end at ASCII blanks only: other
 # Unicode spaces are part of names, and no terminal escapes them.
 _LINE = re.compile(r"(?:(?<=\n)|(?<=\r)(?!\n)|\A)[^\r\n]*+")
-_SHELL_WORD = re.compile(
-    r"""(?:'[^']*+'|"(?:\\.|[^"\\])*+"|\\.|[^ \t\r\n'"\\])++|(?P<stray>['"\\])""", re.DOTALL
-)
+_SHELL_WORD = re.compile(r"""(?:'[^']*+'|"(?:\\.|[^"\\])*+"|\\.|[^ \t\r\n'"\\])++|['"\\]""", re.DOTALL)
 _SHELL_PIECE = re.compile(r"""'([^']*+)'|"((?:\\.|[^"\\])*+)"|\\(.)|([^'"\\]++)""", re.DOTALL)
 _ESCAPED_IN_QUOTES = re.compile(r"""\\(["\\$`])""")
 _ESCAPED_WORD = re.compile(
