@@ -30,13 +30,17 @@ Exit codes:
 def shoebox(context: click.Context) -> None:
     """Drop your papers in, get a table you can trust. Nothing leaves your machines.
 
-    Without a command: start what is needed and show the documents being read.
+    Without a command, on a terminal: open the terminal UI.
     """
-    if context.invoked_subcommand is None:
-        if sys.stdout.isatty():
-            context.invoke(documents.follow)
-        else:
-            click.echo(context.get_help())
+    if context.invoked_subcommand is not None:
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo(context.get_help())
+        return
+    from app.tui.app import run
+    from tasks.settings import get_settings
+
+    run(get_settings())
 
 
 for _command in (*documents.COMMANDS, *services.COMMANDS, models.models, *machine.COMMANDS):
