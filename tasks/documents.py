@@ -50,11 +50,13 @@ class TextSource(StrEnum):
 
 
 class FieldStatus(StrEnum):
-    """What is known about an extracted value's quote."""
+    """What is known about a value: of an extracted one, about its quote."""
 
     VERIFIED = "verified"
     UNVERIFIED = "unverified"
     MISSING = "missing"
+    CORRECTED = "corrected"
+    """A person said so; an empty value: that the document does not say it."""
 
 
 class Value(BaseModel):
@@ -144,7 +146,7 @@ class Field(Value):
 
     `value` is normalised (ISO date, decimal with a point, ISO 4217 currency), `quote` is verbatim text of
     the page; `start` and `end` are offsets into that page's text. A missing value has status `missing`
-    and an empty value and quote.
+    and an empty value and quote. What a person said has status `corrected`, and a quote if it is on a page.
     """
 
     name: str

@@ -12,6 +12,7 @@ from typing import Self
 
 from tasks.broker_url import redis_url
 from tasks.circuit import FALL_BACK_DOCUMENTS, load_circuit, save_circuit
+from tasks.corrections import Correction
 from tasks.dispatch import Dispatcher
 from tasks.documents import FINAL_STATES, Failure, PartAnalysis, Stage
 from tasks.errors import ConfigError, ServiceError
@@ -89,6 +90,25 @@ class Home:
         outstanding = self.pipeline.retry(document, urgent=urgent)
         self._forget(document, outstanding)
         self._tell_again(document.id)
+
+    def set_urgent(self, document: DocumentRow, *, urgent: bool) -> None:
+        """Read a document before all that are not urgent, or no longer so.
+
+        Raises:
+            ShoeboxError: as `Pipeline.set_urgent`.
+        """
+        self.pipeline.set_urgent(document, urgent=urgent)
+        self._tell_again(document.id)
+
+    def correct(self, document: DocumentRow, field: str, value: str) -> Correction:
+        """Enter what a person says is right, as `Pipeline.correct`. Call `release` after it.
+
+        Raises:
+            CorrectionError, ConfigError: as `Pipeline.correct`.
+        """
+        correction = self.pipeline.correct(document, field, value)
+        self._tell_again(document.id)
+        return correction
 
     def remove(self, document: DocumentRow) -> None:
         """Forget a document. Its original stays where it is."""

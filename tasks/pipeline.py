@@ -1,47 +1,29 @@
-"""What comes next for a document. Decides in the ledger only; nothing here talks to Redis.
+"""What is asked of documents from outside, by people and by the tick. Decides in the ledger only.
 
-Every decision is made under the ledger's write lock. A unit's outcome is recorded at most once, so an
-outcome that arrives twice, or late, changes nothing.
+The way that a document then goes by itself is in `tasks.way`.
 """
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tasks import planning, read_planning, spool
-from tasks.circuit import Circuit, load_circuit, save_circuit
-from tasks.documents import (
-    FINAL_STATES,
-    OUTSTANDING_STATES,
-    Failure,
-    OcrResult,
-    Page,
-    Stage,
-    State,
-)
-from tasks.errors import ConfigError, NotFoundError
-from tasks.ledger import DocumentRow, Ledger
-from tasks.orders import OcrParams, Outcome
-from tasks.recipes import load_recipe
-from tasks.results import apply_result, put_calls, put_unread_pages
-from tasks.review import review_reasons
-from tasks.settings import Settings
+from tasks import planning, spool
+from tasks.corrections import CATEGORY, EVIDENCE, Correction, put_correction
+from tasks.documents import FINAL_STATES, Stage, State
+from tasks.errors import ConfigError, ShoeboxError
+from tasks.ledger import DocumentRow
+from tasks.recipes import Recipe, load_recipe
+from tasks.results import put_values
+from tasks.typed_values import CorrectionError, normalised
 from tasks.units import (
     MAX_MODEL_FAILURES,
-    UnitPlan,
-    UnitRow,
-    delete_unit,
     delete_units,
     documents_held_back,
     documents_to_upgrade,
-    mark_ended,
-    mark_waiting,
-    plan_units,
-    unit,
+    set_urgent,
     units_of,
 )
+from tasks.way import Way, waiting_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +40,10 @@ def printable_name(path: Path) -> str:
     return os.fsencode(path.name).decode("utf-8", "replace")
 
 
-class Pipeline:
-    """Moves documents along their way."""
+class Pipeline(Way):
+    """The way of documents, and what may be asked on it."""
 
-    def __init__(self, ledger: Ledger, settings: Settings) -> None:
-        self.ledger = ledger
-        self.settings = settings
+    # By people
 
     def submit(self, path: Path, recipe: str, *, urgent: bool) -> Submission:
         """Take a file: spool it, enter it in the ledger and plan its first unit.
@@ -99,261 +79,6 @@ class Pipeline:
             mtime_ns=stat.st_mtime_ns,
         )
 
-    def record(self, unit_id: int, outcome: Outcome) -> DocumentRow | None:
-        """Enter a unit's outcome and decide what comes next.
-
-        Returns the document, or None if there was nothing to record: the document was removed, the unit
-        has ended already, or the failure is of an older issue.
-        """
-        with self.ledger.transaction():
-            ended = unit(self.ledger, unit_id)
-            if ended is None or ended.state in FINAL_STATES:
-                return None
-            is_current = outcome.issue == ended.issue and ended.state in OUTSTANDING_STATES
-            if outcome.failure is not None and not is_current:
-                return None
-            document = self._document(ended.document)
-            put_calls(self.ledger, document, ended, outcome.calls)
-            failure = outcome.failure or self._enter_result(document, ended, outcome)
-            if failure is not None:
-                self._enter_failure(document, ended, failure, outcome.worker)
-            elif ended.is_llm:
-                save_circuit(self.ledger, load_circuit(self.ledger).succeeded())
-            self._advance(document.id)
-            document = self._document(document.id)
-        self._tidy_spool(document)
-        return document
-
-    def _document(self, document: str) -> DocumentRow:
-        row = self.ledger.document(document)
-        if row is None:
-            raise NotFoundError(f"There is no document {document}.", "It was removed meanwhile.")
-        return row
-
-    def _tidy_spool(self, document: DocumentRow) -> None:
-        if document.state in {State.DONE, State.REVIEW}:
-            spool.drop(self.settings, document)
-
-    def _enter_result(self, document: DocumentRow, ended: UnitRow, outcome: Outcome) -> Failure | None:
-        """Enter a result. One that is not of the stage's form counts as a failure, which is returned."""
-        result = outcome.result or {}
-        try:
-            recipe = load_recipe(document.recipe, self.settings.recipes_path)
-            apply_result(self.ledger, recipe, document, ended, result)
-        except ConfigError as error:
-            return Failure(kind="file", message=error.message, remedy=error.remedy)
-        except (ValueError, LookupError) as error:  # pydantic's ValidationError is a ValueError
-            return Failure(kind="error", message=f"The {ended.stage} stage gave a wrong result: {error}.")
-        self._keep_result(document, ended, result)
-        mark_ended(self.ledger, ended.id, State.DONE, worker=outcome.worker, seconds=outcome.seconds)
-        return None
-
-    def _keep_result(self, document: DocumentRow, ended: UnitRow, result: dict[str, Any]) -> None:
-        """Keep a result for the next time; of OCR each page that could be read."""
-        if ended.stage is not Stage.OCR:
-            self.ledger.put_result(ended.result_key, document.sha256, result)
-            return
-        for page in OcrResult.model_validate(result).pages:
-            if not page.error:
-                key = planning.ocr_page_key(self.settings, document, page.number)
-                self.ledger.put_result(key, document.sha256, page.model_dump(mode="json"))
-
-    def _take_known_pages(self, document: DocumentRow) -> None:
-        """Pages that were read by OCR before are not read again."""
-        needed = [page.number for page in self.ledger.pages(document.id) if page.needs_ocr]
-        keys = [planning.ocr_page_key(self.settings, document, number) for number in needed]
-        known = [result for key in keys if (result := self.ledger.result(key)) is not None]
-        self.ledger.put_pages(document.id, map(Page.model_validate, known))
-
-    def _enter_failure(self, document: DocumentRow, ended: UnitRow, failure: Failure, worker: str) -> None:
-        """Try the unit again, or end it: a file at fault at once, anything else after `max_attempts`."""
-        if failure.kind in {"lost", "cancelled"}:
-            mark_waiting(self.ledger, ended.id, attempt=False, message=failure.message)
-            return
-        if failure.kind == "unavailable":
-            save_circuit(self.ledger, load_circuit(self.ledger).failed(failure.message))
-            self.ledger.update_document(document.id, model_failures=document.model_failures + 1)
-            self.fall_back(self._document(document.id))
-            return
-        is_final = failure.kind == "file"
-        if not is_final and ended.attempts + 1 < self.settings.max_attempts:
-            if not self._split_window(document, ended):
-                mark_waiting(self.ledger, ended.id, attempt=True, message=failure.message)
-            return
-        state = State.FAILED if is_final else State.QUARANTINED
-        mark_ended(
-            self.ledger,
-            ended.id,
-            state,
-            attempt=True,
-            worker=worker,
-            failure=failure.kind,
-            message=failure.message,
-        )
-        if ended.stage is Stage.OCR:
-            self._enter_unread_pages(document, ended, failure)
-        elif ended.is_llm:
-            self.fall_back(document)
-        else:
-            self._finish(document, state, failure.message, failure.remedy)
-
-    def _split_window(self, document: DocumentRow, ended: UnitRow) -> bool:
-        """After a failure, read the pages of a window one by one, so that a bad page stands alone."""
-        if ended.stage is not Stage.OCR:
-            return False
-        pages = OcrParams.model_validate(ended.params).pages
-        if len(pages) == 1:
-            return False
-        delete_unit(self.ledger, ended.id)
-        self._plan(
-            document,
-            [planning.plan_ocr_window(document, (page,), attempts=ended.attempts + 1) for page in pages],
-        )
-        return True
-
-    def _enter_unread_pages(self, document: DocumentRow, ended: UnitRow, failure: Failure) -> None:
-        """The pages of an OCR unit that ended without a result keep the text they have, with the reason."""
-        numbers = OcrParams.model_validate(ended.params).pages
-        put_unread_pages(self.ledger, document, dict.fromkeys(numbers, failure.message))
-
-    def _enter_stage(self, document: DocumentRow, stage: Stage, plans: list[UnitPlan]) -> None:
-        self.ledger.update_document(document.id, stage=stage)
-        self._plan(document, plans)
-
-    def _plan(self, document: DocumentRow, plans: list[UnitPlan]) -> None:
-        """Plan units; those whose result is known are done at once.
-
-        Raises:
-            ConfigError: the document's recipe is gone or wrong.
-        """
-        for planned in plan_units(self.ledger, document, plans):
-            known = self.ledger.result(planned.result_key) if planned.result_key else None
-            if known is None:
-                continue
-            recipe = load_recipe(document.recipe, self.settings.recipes_path)
-            apply_result(self.ledger, recipe, document, planned, known)
-            mark_ended(self.ledger, planned.id, State.DONE, message="known result")
-
-    def _advance(self, document_id: str) -> None:
-        """Go on to the next stage for as long as the present one has nothing left to do."""
-        while True:
-            document = self._document(document_id)
-            if document.state in FINAL_STATES:
-                return
-            if any(u.state not in FINAL_STATES for u in units_of(self.ledger, document.id, document.stage)):
-                return
-            try:
-                following = self._following(document)
-                if following is None:
-                    self._finish_read(document)
-                    return
-                self._enter_stage(document, *following)
-            except ConfigError as error:
-                self._finish(document, State.FAILED, error.message, error.remedy)
-                return
-
-    def _following(self, document: DocumentRow) -> tuple[Stage, list[UnitPlan]] | None:
-        """The next stage that has anything to do, with its units; None at the end of the way."""
-        if document.stage is Stage.EXTRACT:
-            self._take_known_pages(document)
-            plans = planning.plan_ocr(self.ledger, self.settings, document)
-            if plans:
-                return Stage.OCR, plans
-        if document.stage is Stage.ANALYSE:
-            merge = read_planning.plan_merge(units_of(self.ledger, document.id, Stage.ANALYSE))
-            return (Stage.ANALYSE, merge) if merge else None
-        if not planning.document_text(self.ledger, document).pages:
-            return None
-        stage = Stage.ANALYSE if document.stage is Stage.CLASSIFY else Stage.CLASSIFY
-        return stage, self._plan_reading(document, stage)
-
-    def _plan_reading(self, document: DocumentRow, stage: Stage) -> list[UnitPlan]:
-        """The units of classify or analyse, by the language model if it can be asked now."""
-        recipe = load_recipe(document.recipe, self.settings.recipes_path)
-        route = load_circuit(self.ledger).reader(stage, self.settings)
-        if isinstance(route, str):
-            return read_planning.plan_offline(self.ledger, document, recipe, stage)
-        return read_planning.plan_llm(self.ledger, self.settings, document, recipe, stage, route)
-
-    def fall_back(self, document: DocumentRow) -> None:
-        """Go on with the offline engine: the model server is away, or its model gives no usable reply.
-
-        Units of the language model that had not ended are dropped; one that ended in quarantine stays, as the
-        mark that the document is not to be sent to the model again by itself.
-        """
-        for left in units_of(self.ledger, document.id, document.stage):
-            if left.state not in FINAL_STATES:
-                delete_unit(self.ledger, left.id)
-        try:
-            recipe = load_recipe(document.recipe, self.settings.recipes_path)
-            self._plan(document, read_planning.plan_offline(self.ledger, document, recipe, document.stage))
-        except ConfigError as error:
-            self._finish(document, State.FAILED, error.message, error.remedy)
-
-    def fall_back_all(self, count: int, problem: str) -> None:
-        """Fall back with documents that could only wait for the model; say of those that wait why they do."""
-        with self.ledger.transaction():
-            for held in documents_held_back(self.ledger, count):
-                self.fall_back(self._document(held))
-                self._advance(held)
-            self.ledger.db.execute(
-                "UPDATE documents SET message = ? WHERE provisional AND state = ? AND message NOT IN ('', ?)",
-                (_waiting_words(problem), State.WAITING, _waiting_words(problem)),
-            )
-
-    def upgrade_all(self, count: int) -> list[DocumentRow]:
-        """Read documents that have a provisional result with the language model.
-
-        What the offline engine found stays in place until the model's result is there.
-        """
-        with self.ledger.transaction():
-            return [self._upgrade(self._document(row)) for row in documents_to_upgrade(self.ledger, count)]
-
-    def _upgrade(self, document: DocumentRow) -> DocumentRow:
-        for left in units_of(self.ledger, document.id):
-            if left.stage in {Stage.CLASSIFY, Stage.ANALYSE}:
-                delete_unit(self.ledger, left.id)
-        self.ledger.update_document(document.id, state=State.WAITING, message="", finished_at=None)
-        document = self._document(document.id)
-        try:
-            self._enter_stage(document, Stage.CLASSIFY, self._plan_reading(document, Stage.CLASSIFY))
-            self._advance(document.id)
-        except ConfigError as error:  # its recipe is gone; what was found by it stays
-            self.ledger.update_document(document.id, model_failures=MAX_MODEL_FAILURES)
-            self._finish(document, State.REVIEW, error.message, error.remedy)
-        return self._document(document.id)
-
-    def _finish_read(self, document: DocumentRow) -> None:
-        """The end of the way: done, or review with the reasons in words; or waiting for a better engine."""
-        circuit = load_circuit(self.ledger)
-        gave_up = [left for left in units_of(self.ledger, document.id) if left.is_llm and left.failure]
-        reasons = review_reasons(document, self.ledger.pages(document.id), self.settings.review_below)
-        if gave_up:
-            reasons.append(f"The language model gave no usable result: {gave_up[-1].message}")
-        elif document.model_failures >= MAX_MODEL_FAILURES:
-            reasons.append(f"The model server failed {document.model_failures} times at this document.")
-        elif document.provisional and circuit.is_expected(self.settings):
-            self._wait_for_model(document, circuit)
-            return
-        self._finish(document, State.REVIEW if reasons else State.DONE, " ".join(reasons), "")
-
-    def _wait_for_model(self, document: DocumentRow, circuit: Circuit) -> None:
-        route = circuit.reader(Stage.CLASSIFY, self.settings)
-        why = route if isinstance(route, str) else "It is back."
-        self.ledger.update_document(
-            document.id,
-            state=State.WAITING,
-            message=_waiting_words(why),
-        )
-
-    def _finish(self, document: DocumentRow, state: State, message: str, remedy: str) -> None:
-        for left in units_of(self.ledger, document.id):
-            if left.state not in FINAL_STATES:
-                mark_ended(self.ledger, left.id, State.CANCELLED)
-        self.ledger.update_document(
-            document.id, state=state, message=message, remedy=remedy, finished_at=time.time()
-        )
-
     def cancel(self, document: DocumentRow) -> bool:
         """Stop a document; False if it had ended already. Units that run are ignored when they end."""
         with self.ledger.transaction():
@@ -363,6 +88,22 @@ class Pipeline:
             self.ledger.update_document(document.id, cancelled=True)
             self._finish(current, State.CANCELLED, "Cancelled.", "`./run.sh retry` takes it up again.")
         return True
+
+    def set_urgent(self, document: DocumentRow, *, urgent: bool) -> None:
+        """Read a document before all that are not urgent, or no longer so. Units in Redis keep their place.
+
+        Raises:
+            ShoeboxError: it has ended; there is nothing left to be urgent about.
+        """
+        with self.ledger.transaction():
+            current = self._document(document.id)
+            if current.state in FINAL_STATES:
+                raise ShoeboxError(
+                    f"{current.name} is {current.state.value} already.",
+                    "`./run.sh retry --urgent` reads it again, before the others.",
+                )
+            self.ledger.update_document(document.id, urgent=urgent)
+            set_urgent(self.ledger, document.id, urgent=urgent)
 
     def retry(self, document: DocumentRow, *, urgent: bool | None = None) -> list[int]:
         """Begin a document again; what is known already is not computed again.
@@ -404,6 +145,100 @@ class Pipeline:
         spool.discard(self.settings, document.sha256)
         return outstanding
 
+    def correct(self, document: DocumentRow, field: str, value: str) -> Correction:
+        """Enter what a person says is right: the category, or a field of it; an empty value means "not said".
 
-def _waiting_words(problem: str) -> str:
-    return f"Waiting for the language model; what is shown is provisional. {problem}"
+        It stands from now on, whatever is read later. After a change of the category its fields are read.
+
+        Raises:
+            CorrectionError: there is no such category or field, the value is not of its type, or the
+                document is not in a state to be corrected; nothing was changed.
+            ConfigError: the document's recipe is gone or wrong.
+        """
+        with self.ledger.transaction():
+            current = self._document(document.id)
+            self._check_correctable(current)
+            recipe = load_recipe(current.recipe, self.settings.recipes_path)
+            if field == CATEGORY:
+                return self._correct_category(current, recipe, value.strip())
+            return self._correct_field(current, recipe, field, value)
+
+    def _check_correctable(self, document: DocumentRow) -> None:
+        if document.state in {State.DONE, State.REVIEW}:
+            return
+        if document.state in FINAL_STATES:
+            raise CorrectionError(
+                f"{document.name} could not be read: it is {document.state.value}.",
+                f"`./run.sh retry {document.id}` reads it again; correct it then.",
+            )
+        is_idle = all(u.state in FINAL_STATES for u in units_of(self.ledger, document.id))
+        if not (document.provisional and is_idle):  # else it only waits for a better engine
+            raise CorrectionError(
+                f"{document.name} is being read.", "Correct it when it has been read to the end."
+            )
+
+    def _correct_category(self, document: DocumentRow, recipe: Recipe, value: str) -> Correction:
+        if value not in recipe.category_names:
+            raise CorrectionError(
+                f"There is no category {value!r} in the recipe {recipe.name!r}.",
+                f"It has: {', '.join(recipe.category_names)}.",
+            )
+        correction = put_correction(self.ledger, document, CATEGORY, document.category, value)
+        if value == document.category:
+            self.ledger.update_document(document.id, confidence=1.0, evidence=EVIDENCE)
+            self._review_again(document)
+        else:
+            self._enter_what_was_said(document)
+            self._read_again(document)
+        return correction
+
+    def _correct_field(self, document: DocumentRow, recipe: Recipe, field: str, typed: str) -> Correction:
+        names = [category.name for category in recipe.categories]
+        if document.category not in names:
+            raise CorrectionError(
+                f"{document.name} has no category of the recipe {recipe.name!r} yet, so it has no fields.",
+                f"Give it one first: {', '.join(names)}.",
+            )
+        category = recipe.category(document.category)
+        spec = next((spec for spec in category.fields if spec.name == field), None)
+        if spec is None:
+            known = ", ".join((CATEGORY, *(spec.name for spec in category.fields)))
+            raise CorrectionError(
+                f"The category {category.name!r} has no field {field!r}.", f"What can be corrected: {known}."
+            )
+        value = normalised(spec, typed, planning.document_text(self.ledger, document))
+        fields = self.ledger.fields(document.id)
+        old = next((one.value for one in fields if one.name == field), "")
+        correction = put_correction(self.ledger, document, field, old, value)
+        put_values(self.ledger, document, category, fields)
+        self._review_again(document)
+        return correction
+
+    # By the tick
+
+    def fall_back_all(self, count: int, problem: str) -> None:
+        """Fall back with documents that could only wait for the model; say of those that wait why they do."""
+        with self.ledger.transaction():
+            for held in documents_held_back(self.ledger, count):
+                self.fall_back(self._document(held))
+                self._advance(held)
+            self.ledger.db.execute(
+                "UPDATE documents SET message = ? WHERE provisional AND state = ? AND message NOT IN ('', ?)",
+                (waiting_words(problem), State.WAITING, waiting_words(problem)),
+            )
+
+    def upgrade_all(self, count: int) -> list[DocumentRow]:
+        """Read documents that have a provisional result with the language model.
+
+        What the offline engine found stays in place until the model's result is there.
+        """
+        with self.ledger.transaction():
+            return [self._upgrade(self._document(row)) for row in documents_to_upgrade(self.ledger, count)]
+
+    def _upgrade(self, document: DocumentRow) -> DocumentRow:
+        try:
+            self._read_again(document)
+        except ConfigError as error:  # its recipe is gone; what was found by it stays
+            self.ledger.update_document(document.id, model_failures=MAX_MODEL_FAILURES)
+            self._finish(document, State.REVIEW, error.message, error.remedy)
+        return self._document(document.id)

@@ -1,13 +1,15 @@
 """Entering what a stage found into the ledger."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from tasks.documents import Analysis, Classification, Extraction, OcrResult, PartAnalysis, Stage
+from tasks.corrections import BY_PERSON, CATEGORY, EVIDENCE, standing, with_corrections
+from tasks.documents import Analysis, Classification, Extraction, Field, OcrResult, PartAnalysis, Stage
 from tasks.engines.llm.base import CallTrace
 from tasks.ledger import DocumentRow, Ledger
 from tasks.orders import ReadParams
-from tasks.read_planning import load_estimate, save_estimate
-from tasks.recipes import Recipe
+from tasks.read_planning import engine_name, load_estimate, save_estimate
+from tasks.recipes import Category, Recipe
 from tasks.units import UnitRow
 
 _ROLE_COLUMNS = ("party", "date", "amount", "currency")
@@ -61,15 +63,9 @@ def _apply_classification(
         category=found.category,
         confidence=found.confidence,
         evidence=found.evidence,
-        engine=_engine(ended),
+        engine=engine_name(ended),
         provisional=not ended.is_llm,
     )
-
-
-def _engine(ended: UnitRow) -> str:
-    """The name of the engine for people, with the model if it has one."""
-    name = ReadParams.model_validate(ended.params).engine
-    return f"{name} {ended.model}" if ended.is_llm else name
 
 
 def _apply_reading(
@@ -82,7 +78,7 @@ def _apply_reading(
         return
     _apply_analysis(ledger, recipe, document, Analysis.model_validate(result))
     ledger.update_document(
-        document.id, engine=_engine(ended), provisional=document.provisional or not ended.is_llm
+        document.id, engine=engine_name(ended), provisional=document.provisional or not ended.is_llm
     )
     if ended.is_llm:
         ledger.update_document(document.id, model_failures=0)
@@ -92,12 +88,33 @@ def _apply_analysis(ledger: Ledger, recipe: Recipe, document: DocumentRow, found
     category = recipe.category(document.category)
     if unknown := {field.name for field in found.fields} - {spec.name for spec in category.fields}:
         raise ValueError(f"fields {sorted(unknown)} are not in the category {category.name!r}")
-    ledger.put_fields(document.id, found.fields)
-    values = {field.name: field.value for field in found.fields}
+    put_values(ledger, document, category, found.fields)
+    ledger.update_document(document.id, title=found.title, summary=found.summary, read_share=found.read_share)
+
+
+def put_values(ledger: Ledger, document: DocumentRow, category: Category, found: Iterable[Field]) -> None:
+    """Enter the fields of a document, as a person has corrected them, and what its row shows of them."""
+    fields = with_corrections(ledger, document, category, found)
+    ledger.put_fields(document.id, fields)
+    values = {field.name: field.value for field in fields}
     columns = {spec.role: values.get(spec.name, "") for spec in category.fields if spec.role in _ROLE_COLUMNS}
+    ledger.update_document(document.id, **dict.fromkeys(_ROLE_COLUMNS, "") | columns)
+
+
+def put_given_category(ledger: Ledger, document: DocumentRow, recipe: Recipe) -> bool:
+    """Enter the category that a person gave; False if none did, or if the recipe has it no longer."""
+    correction = standing(ledger, document.id).get(CATEGORY)
+    if correction is None or correction.new not in recipe.category_names:
+        return False
     ledger.update_document(
-        document.id, title=found.title, summary=found.summary, read_share=found.read_share, **columns
+        document.id,
+        category=correction.new,
+        confidence=1.0,
+        evidence=EVIDENCE,
+        engine=BY_PERSON,
+        provisional=False,
     )
+    return True
 
 
 def put_calls(ledger: Ledger, document: DocumentRow, ended: UnitRow, calls: tuple[CallTrace, ...]) -> None:

@@ -1,28 +1,42 @@
 """Why a person should look at a document that was read to the end."""
 
 from tasks.documents import Page, TextSource
-from tasks.ledger import DocumentRow
+from tasks.ledger import DocumentRow, Ledger
+from tasks.settings import Settings
+from tasks.units import MAX_MODEL_FAILURES, units_of
 
 
-def review_reasons(document: DocumentRow, pages: list[Page], review_below: float) -> list[str]:
-    """The reasons in sentences; empty if nobody need look.
-
-    A category with a confidence below `review_below` (0 to 1) is a reason.
-    """
-    reasons = []
-    unread: dict[str, list[int]] = {}
-    for page in pages:
-        if page.error:
-            unread.setdefault(page.error, []).append(page.number)
-    for error, numbers in unread.items():
-        reasons.append(f"{_pages_in_words(numbers)}: {error}")
+def review_reasons(ledger: Ledger, settings: Settings, document: DocumentRow) -> list[str]:
+    """The reasons in sentences; empty if nobody need look."""
+    pages = ledger.pages(document.id)
+    reasons = _unread_pages(pages)
     if not any(page.text.strip() and page.source is not TextSource.NONE for page in pages):
         reasons.append(
             f"No text was found on {'its page' if len(pages) == 1 else f'any of {len(pages)} pages'}."
         )
-    elif (document.confidence or 0.0) < review_below:
+    elif (document.confidence or 0.0) < settings.review_below:
         reasons.append(f"The category {document.category!r} is uncertain ({document.confidence or 0:.0%}).")
+    if failure := model_failure(ledger, document):
+        reasons.append(failure)
     return reasons
+
+
+def model_failure(ledger: Ledger, document: DocumentRow) -> str:
+    """Why a document is not given to the language model any more, in words; empty if it may be."""
+    gave_up = [left for left in units_of(ledger, document.id) if left.is_llm and left.failure]
+    if gave_up:
+        return f"The language model gave no usable result: {gave_up[-1].message}"
+    if document.model_failures >= MAX_MODEL_FAILURES:
+        return f"The model server failed {document.model_failures} times at this document."
+    return ""
+
+
+def _unread_pages(pages: list[Page]) -> list[str]:
+    unread: dict[str, list[int]] = {}
+    for page in pages:
+        if page.error:
+            unread.setdefault(page.error, []).append(page.number)
+    return [f"{_pages_in_words(numbers)}: {error}" for error, numbers in unread.items()]
 
 
 def _pages_in_words(numbers: list[int]) -> str:

@@ -119,4 +119,17 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE documents ADD COLUMN model_failures INTEGER NOT NULL DEFAULT 0;  -- of the server, in a row
     CREATE INDEX documents_provisional ON documents (seq) WHERE provisional;
     """,
+    """
+    CREATE TABLE corrections (                  -- what a person has said; the latest of a field stands
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        document TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+        field TEXT NOT NULL,                    -- `category`, or the name of a field
+        old TEXT NOT NULL,
+        new TEXT NOT NULL,                      -- the same as old where it was confirmed
+        model TEXT NOT NULL,                    -- that gave the old value; `you` for a person
+        prompt_version TEXT NOT NULL,           -- empty where no language model gave it
+        at REAL NOT NULL
+    );
+    CREATE INDEX corrections_by_document ON corrections (document, id);
+    """,
 )

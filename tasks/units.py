@@ -207,6 +207,14 @@ def delete_units(ledger: Ledger, document: str) -> list[int]:
     return out
 
 
+def set_urgent(ledger: Ledger, document: str, *, urgent: bool) -> None:
+    """Move a document's units that have not ended before those that are not urgent, or back."""
+    ledger.db.execute(
+        "UPDATE units SET urgent = ? WHERE document = ? AND state IN ('waiting', 'queued', 'running')",
+        (urgent, document),
+    )
+
+
 def documents_held_back(ledger: Ledger, count: int) -> list[str]:
     """Documents whose units all wait and are for a language model, the oldest first."""
     rows = ledger.db.execute(  # the names in it are ours

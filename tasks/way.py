@@ -1,0 +1,288 @@
+"""A document's way: what comes next for it. Decides in the ledger only; nothing here talks to Redis.
+
+Every decision is made under the ledger's write lock. A unit's outcome is recorded at most once, so an
+outcome that arrives twice, or late, changes nothing.
+"""
+
+import time
+
+from tasks import planning, read_planning, spool
+from tasks.circuit import Circuit, load_circuit, save_circuit
+from tasks.corrections import CATEGORY, standing
+from tasks.documents import (
+    FINAL_STATES,
+    OUTSTANDING_STATES,
+    Failure,
+    Stage,
+    State,
+)
+from tasks.errors import ConfigError, NotFoundError
+from tasks.known_results import keep_result, take_known_pages
+from tasks.ledger import DocumentRow, Ledger
+from tasks.orders import OcrParams, Outcome
+from tasks.recipes import load_recipe
+from tasks.results import apply_result, put_calls, put_given_category, put_unread_pages, put_values
+from tasks.review import model_failure, review_reasons
+from tasks.settings import Settings
+from tasks.units import (
+    UnitPlan,
+    UnitRow,
+    delete_unit,
+    mark_ended,
+    mark_waiting,
+    plan_units,
+    unit,
+    units_of,
+)
+
+
+class Way:
+    """Moves documents along their way."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self.ledger = ledger
+        self.settings = settings
+
+    def record(self, unit_id: int, outcome: Outcome) -> DocumentRow | None:
+        """Enter a unit's outcome and decide what comes next.
+
+        Returns the document, or None if there was nothing to record: the document was removed, the unit
+        has ended already, or the failure is of an older issue.
+        """
+        with self.ledger.transaction():
+            ended = unit(self.ledger, unit_id)
+            if ended is None or ended.state in FINAL_STATES:
+                return None
+            is_current = outcome.issue == ended.issue and ended.state in OUTSTANDING_STATES
+            if outcome.failure is not None and not is_current:
+                return None
+            document = self._document(ended.document)
+            put_calls(self.ledger, document, ended, outcome.calls)
+            failure = outcome.failure or self._enter_result(document, ended, outcome)
+            if failure is not None:
+                self._enter_failure(document, ended, failure, outcome.worker)
+            elif ended.is_llm:
+                save_circuit(self.ledger, load_circuit(self.ledger).succeeded())
+            self._advance(document.id)
+            document = self._document(document.id)
+        self._tidy_spool(document)
+        return document
+
+    def _document(self, document: str) -> DocumentRow:
+        row = self.ledger.document(document)
+        if row is None:
+            raise NotFoundError(f"There is no document {document}.", "It was removed meanwhile.")
+        return row
+
+    def _tidy_spool(self, document: DocumentRow) -> None:
+        if document.state in {State.DONE, State.REVIEW}:
+            spool.drop(self.settings, document)
+
+    def _enter_result(self, document: DocumentRow, ended: UnitRow, outcome: Outcome) -> Failure | None:
+        """Enter a result. One that is not of the stage's form counts as a failure, which is returned."""
+        result = outcome.result or {}
+        try:
+            recipe = load_recipe(document.recipe, self.settings.recipes_path)
+            apply_result(self.ledger, recipe, document, ended, result)
+        except ConfigError as error:
+            return Failure(kind="file", message=error.message, remedy=error.remedy)
+        except (ValueError, LookupError) as error:  # pydantic's ValidationError is a ValueError
+            return Failure(kind="error", message=f"The {ended.stage} stage gave a wrong result: {error}.")
+        keep_result(self.ledger, self.settings, document, ended, result)
+        mark_ended(self.ledger, ended.id, State.DONE, worker=outcome.worker, seconds=outcome.seconds)
+        return None
+
+    def _enter_failure(self, document: DocumentRow, ended: UnitRow, failure: Failure, worker: str) -> None:
+        """Try the unit again, or end it: a file at fault at once, anything else after `max_attempts`."""
+        if failure.kind in {"lost", "cancelled"}:
+            mark_waiting(self.ledger, ended.id, attempt=False, message=failure.message)
+            return
+        if failure.kind == "unavailable":
+            save_circuit(self.ledger, load_circuit(self.ledger).failed(failure.message))
+            self.ledger.update_document(document.id, model_failures=document.model_failures + 1)
+            self.fall_back(self._document(document.id))
+            return
+        is_final = failure.kind == "file"
+        if not is_final and ended.attempts + 1 < self.settings.max_attempts:
+            if not self._split_window(document, ended):
+                mark_waiting(self.ledger, ended.id, attempt=True, message=failure.message)
+            return
+        state = State.FAILED if is_final else State.QUARANTINED
+        mark_ended(
+            self.ledger,
+            ended.id,
+            state,
+            attempt=True,
+            worker=worker,
+            failure=failure.kind,
+            message=failure.message,
+        )
+        if ended.stage is Stage.OCR:
+            numbers = OcrParams.model_validate(ended.params).pages
+            put_unread_pages(self.ledger, document, dict.fromkeys(numbers, failure.message))
+        elif ended.is_llm:
+            self.fall_back(document)
+        else:
+            self._finish(document, state, failure.message, failure.remedy)
+
+    def _split_window(self, document: DocumentRow, ended: UnitRow) -> bool:
+        """After a failure, read the pages of a window one by one, so that a bad page stands alone."""
+        if ended.stage is not Stage.OCR:
+            return False
+        pages = OcrParams.model_validate(ended.params).pages
+        if len(pages) == 1:
+            return False
+        delete_unit(self.ledger, ended.id)
+        self._plan(
+            document,
+            [planning.plan_ocr_window(document, (page,), attempts=ended.attempts + 1) for page in pages],
+        )
+        return True
+
+    def _enter_stage(self, document: DocumentRow, stage: Stage, plans: list[UnitPlan]) -> None:
+        self.ledger.update_document(document.id, stage=stage)
+        self._plan(self._document(document.id), plans)
+
+    def _plan(self, document: DocumentRow, plans: list[UnitPlan]) -> None:
+        """Plan units; those whose result is known are done at once.
+
+        Raises:
+            ConfigError: the document's recipe is gone or wrong.
+        """
+        for planned in plan_units(self.ledger, document, plans):
+            known = self.ledger.result(planned.result_key) if planned.result_key else None
+            if known is None:
+                continue
+            recipe = load_recipe(document.recipe, self.settings.recipes_path)
+            apply_result(self.ledger, recipe, document, planned, known)
+            mark_ended(self.ledger, planned.id, State.DONE, message="known result")
+
+    def _advance(self, document_id: str) -> None:
+        """Go on to the next stage for as long as the present one has nothing left to do."""
+        while True:
+            document = self._document(document_id)
+            if document.state in FINAL_STATES:
+                return
+            if any(u.state not in FINAL_STATES for u in units_of(self.ledger, document.id, document.stage)):
+                return
+            try:
+                following = self._following(document)
+                if following is None:
+                    self._finish_read(self._document(document.id))
+                    return
+                self._enter_stage(document, *following)
+            except ConfigError as error:
+                self._finish(document, State.FAILED, error.message, error.remedy)
+                return
+
+    def _following(self, document: DocumentRow) -> tuple[Stage, list[UnitPlan]] | None:
+        """The next stage that has anything to do, with its units; None at the end of the way."""
+        if document.stage is Stage.EXTRACT:
+            take_known_pages(self.ledger, self.settings, document)
+            plans = planning.plan_ocr(self.ledger, self.settings, document)
+            if plans:
+                return Stage.OCR, plans
+        if document.stage is Stage.ANALYSE:
+            merge = read_planning.plan_merge(units_of(self.ledger, document.id, Stage.ANALYSE))
+            return (Stage.ANALYSE, merge) if merge else None
+        if not planning.document_text(self.ledger, document).pages:
+            self._enter_what_was_said(document)
+            return None
+        if document.stage is Stage.CLASSIFY:
+            return Stage.ANALYSE, self._plan_reading(document, Stage.ANALYSE)
+        return self._begin_reading(document)
+
+    def _begin_reading(self, document: DocumentRow) -> tuple[Stage, list[UnitPlan]]:
+        """Classify; or analyse at once where a person has said what the category is."""
+        recipe = load_recipe(document.recipe, self.settings.recipes_path)
+        if put_given_category(self.ledger, document, recipe):
+            return Stage.ANALYSE, self._plan_reading(self._document(document.id), Stage.ANALYSE)
+        return Stage.CLASSIFY, self._plan_reading(document, Stage.CLASSIFY)
+
+    def _enter_what_was_said(self, document: DocumentRow) -> None:
+        """The category and the fields that a person gave, where nothing has been read of the document."""
+        if CATEGORY not in standing(self.ledger, document.id):
+            return
+        recipe = load_recipe(document.recipe, self.settings.recipes_path)
+        if put_given_category(self.ledger, document, recipe):
+            row = self._document(document.id)
+            put_values(self.ledger, row, recipe.category(row.category), ())
+
+    def _plan_reading(self, document: DocumentRow, stage: Stage) -> list[UnitPlan]:
+        """The units of classify or analyse, by the language model if it can be asked now."""
+        recipe = load_recipe(document.recipe, self.settings.recipes_path)
+        route = load_circuit(self.ledger).reader(stage, self.settings)
+        if isinstance(route, str):
+            return read_planning.plan_offline(self.ledger, document, recipe, stage)
+        return read_planning.plan_llm(self.ledger, self.settings, document, recipe, stage, route)
+
+    def fall_back(self, document: DocumentRow) -> None:
+        """Go on with the offline engine: the model server is away, or its model gives no usable reply.
+
+        Units of the language model that had not ended are dropped; one that ended in quarantine stays, as the
+        mark that the document is not to be sent to the model again by itself.
+        """
+        for left in units_of(self.ledger, document.id, document.stage):
+            if left.state not in FINAL_STATES:
+                delete_unit(self.ledger, left.id)
+        try:
+            recipe = load_recipe(document.recipe, self.settings.recipes_path)
+            self._plan(document, read_planning.plan_offline(self.ledger, document, recipe, document.stage))
+        except ConfigError as error:
+            self._finish(document, State.FAILED, error.message, error.remedy)
+
+    def _read_again(self, document: DocumentRow) -> None:
+        """Begin again with the text as it is. What was found before stays in place until then.
+
+        Raises:
+            ConfigError: the document's recipe is gone or wrong.
+        """
+        for left in units_of(self.ledger, document.id):
+            if left.stage in {Stage.CLASSIFY, Stage.ANALYSE}:
+                delete_unit(self.ledger, left.id)
+        self.ledger.update_document(
+            document.id, state=State.WAITING, stage=Stage.OCR, message="", remedy="", finished_at=None
+        )
+        if following := self._following(self._document(document.id)):
+            self._enter_stage(document, *following)
+        self._advance(document.id)
+
+    def _finish_read(self, document: DocumentRow) -> None:
+        """The end of the way: done, or review with the reasons in words; or waiting for a better engine."""
+        circuit = load_circuit(self.ledger)
+        is_to_wait = document.provisional and circuit.is_expected(self.settings)
+        if is_to_wait and not model_failure(self.ledger, document):
+            self._wait_for_model(document, circuit)
+            return
+        reasons = review_reasons(self.ledger, self.settings, document)
+        self._finish(document, State.REVIEW if reasons else State.DONE, " ".join(reasons), "")
+
+    def _review_again(self, document: DocumentRow) -> None:
+        """A person has looked: say what is still open of a document that was read to the end."""
+        document = self._document(document.id)
+        if document.state in {State.DONE, State.REVIEW}:
+            reasons = review_reasons(self.ledger, self.settings, document)
+            state = State.REVIEW if reasons else State.DONE
+            self.ledger.update_document(document.id, state=state, message=" ".join(reasons), remedy="")
+
+    def _wait_for_model(self, document: DocumentRow, circuit: Circuit) -> None:
+        route = circuit.reader(Stage.CLASSIFY, self.settings)
+        why = route if isinstance(route, str) else "It is back."
+        self.ledger.update_document(
+            document.id,
+            state=State.WAITING,
+            message=waiting_words(why),
+        )
+
+    def _finish(self, document: DocumentRow, state: State, message: str, remedy: str) -> None:
+        for left in units_of(self.ledger, document.id):
+            if left.state not in FINAL_STATES:
+                mark_ended(self.ledger, left.id, State.CANCELLED)
+        self.ledger.update_document(
+            document.id, state=state, message=message, remedy=remedy, finished_at=time.time()
+        )
+
+
+def waiting_words(problem: str) -> str:
+    """What is said of a document that has a provisional result and waits for a better one."""
+    return f"Waiting for the language model; what is shown is provisional. {problem}"
