@@ -6,7 +6,7 @@ from typing import NoReturn
 import click
 
 from app import __version__
-from app.commands import documents, machine, models, services
+from app.commands import decisions, documents, machine, models, services
 from app.plain_text import visible_lines
 from tasks.errors import ExitCode, ShoeboxError
 
@@ -43,7 +43,13 @@ def shoebox(context: click.Context) -> None:
     run(get_settings())
 
 
-for _command in (*documents.COMMANDS, *services.COMMANDS, models.models, *machine.COMMANDS):
+for _command in (
+    *documents.COMMANDS,
+    *decisions.COMMANDS,
+    *services.COMMANDS,
+    models.models,
+    *machine.COMMANDS,
+):
     shoebox.add_command(_command)
 
 

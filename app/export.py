@@ -2,13 +2,17 @@
 
 import csv
 import json
+import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from io import StringIO
+from pathlib import Path
 
 from app.listing import Row, full_record, make_row
 from app.plain_text import visible
+from tasks.errors import ShoeboxError
 from tasks.ledger import DocumentRow, Ledger
 
 _CSV_COLUMNS = (
@@ -31,6 +35,59 @@ _CSV_COLUMNS = (
 )
 _FORMULA = re.compile(r"^[=+\-@\t\r]")
 _NUMBER = re.compile(r"^[+-]?\d+(\.\d+)?$")
+
+
+_FORMS = {".csv": "csv", ".jsonl": "jsonl", ".md": "md"}
+
+
+def write_file(ledger: Ledger, documents: Iterable[DocumentRow], target: Path, *, replace: bool) -> None:
+    """Write documents to a file, in the form that its ending says. There is never half a file.
+
+    Raises:
+        ShoeboxError: the ending is none of .csv, .jsonl and .md, the file cannot be written, or there is one
+            of that name and `replace` is not set.
+    """
+    form = _FORMS.get(target.suffix.lower())
+    if form is None:
+        raise ShoeboxError(
+            f"{target} has an ending that stands for no form.",
+            f"End the name with one of: {', '.join(_FORMS)}.",
+        )
+    try:
+        if target.exists() and not replace:
+            raise FileExistsError
+        # newline="": the csv module ends its lines itself
+        with tempfile.NamedTemporaryFile(
+            "w", dir=target.parent, prefix=f".{form}-", encoding="utf-8", newline="", delete=False
+        ) as file:
+            new = Path(file.name)
+            try:
+                file.writelines(export(ledger, documents, form))
+                file.close()
+                _put_in_place(new, target, replace=replace)
+            finally:
+                new.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise ShoeboxError(
+            f"{target} is there already.", "Name another file, or have it replaced."
+        ) from error
+    except OSError as error:
+        raise ShoeboxError(f"{target} cannot be written: {error.strerror}.", "Name another file.") from error
+
+
+def _put_in_place(new: Path, target: Path, *, replace: bool) -> None:
+    """Give the new file its name, without ever taking the name from another file unasked."""
+    if replace:
+        new.replace(target)
+        return
+    try:
+        os.link(new, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links, such as a USB stick's: another file may slip in between
+        if target.exists():
+            raise FileExistsError from None
+        new.replace(target)
 
 
 def export(ledger: Ledger, documents: Iterable[DocumentRow], form: str) -> Iterator[str]:

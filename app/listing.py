@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from tasks.corrections import corrections
 from tasks.documents import Field, Page
 from tasks.ledger import DocumentRow, Ledger
 
@@ -84,6 +85,7 @@ def full_record(ledger: Ledger, document: DocumentRow) -> dict[str, Any]:
         **asdict(make_row(document)),
         "evidence": list(document.evidence),
         "fields": [field_dict(field) for field in ledger.fields(document.id)],
+        "corrections": [asdict(correction) for correction in corrections(ledger, document.id)],
         "read_share": document.read_share,
         "calls": [
             {"stage": stage.value, "attempt": attempt, **call.model_dump(mode="json")}

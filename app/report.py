@@ -1,9 +1,11 @@
 """One document in full, as lines of plain text."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from app.listing import make_row
 from app.plain_text import visible, visible_lines
+from tasks.corrections import BY_PERSON, EVIDENCE, Correction, corrections
 from tasks.documents import Field, FieldStatus, Page, TextSource
 from tasks.ledger import DocumentRow, Ledger
 
@@ -16,6 +18,11 @@ def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterato
         yield ""
         width = max(len(field.name) for field in fields)
         yield from (_field_line(field, width) for field in fields)
+    said = corrections(ledger, document.id)
+    if said:
+        yield ""
+        yield "  corrected by you:"
+        yield from _correction_lines(said)
     if document.summary:
         yield ""
         yield visible_lines(document.summary)
@@ -52,9 +59,13 @@ def _heading(document: DocumentRow) -> Iterator[str]:
     state = row.state if row.state != "running" else f"running ({row.stage})"
     facts = {"state": state, "title": row.title, "file": row.path, "kind": row.mime}
     if row.category:
-        by = f"by the {row.engine} engine" + (", provisional" if row.provisional else "")
-        facts["category"] = f"{row.category} ({row.confidence or 0:.0%}, {by})"
-        facts["because"] = "; ".join(document.evidence)
+        reader = f"the {row.engine} engine" + (", provisional" if row.provisional else "")
+        if document.evidence == EVIDENCE:
+            facts["category"] = f"{row.category} ({EVIDENCE[0]})"
+            facts["read by"] = reader if row.engine != BY_PERSON else ""
+        else:
+            facts["category"] = f"{row.category} ({row.confidence or 0:.0%}, by {reader})"
+            facts["because"] = "; ".join(document.evidence)
         if document.read_share < 1:
             facts["read"] = f"{document.read_share:.0%} of the text"
     facts |= {"message": row.message, "remedy": row.remedy}
@@ -66,9 +77,21 @@ def _heading(document: DocumentRow) -> Iterator[str]:
 def _field_line(field: Field, width: int) -> str:
     if field.status is FieldStatus.MISSING:
         return f"  {field.name:{width}}  -  not found"
-    where = f"page {field.page}: " if field.page else ""
-    quote = visible(" ".join(field.quote.split()))
-    return f"  {field.name:{width}}  {visible(field.value)}  ({field.status.value}, {where}“{quote}”)"
+    facts = [field.status.value]
+    if field.quote:
+        quote = visible(" ".join(field.quote.split()))
+        facts.append(f"page {field.page}: “{quote}”" if field.page else f"“{quote}”")
+    return f"  {field.name:{width}}  {visible(field.value) or '-'}  ({', '.join(facts)})"
+
+
+def _correction_lines(said: list[Correction]) -> Iterator[str]:
+    for one in said:
+        day = datetime.fromtimestamp(one.at, UTC).date().isoformat()
+        by = f", which was by {visible(one.model)}" if one.model not in {"", BY_PERSON} else ""
+        if one.old == one.new:
+            yield f"  {day}  {one.field}: {visible(one.new) or '-'} confirmed{by}"
+        else:
+            yield f"  {day}  {one.field}: {visible(one.new) or '-'} instead of {visible(one.old) or '-'}{by}"
 
 
 def _page_lines(pages: list[Page], *, with_text: bool) -> Iterator[str]:

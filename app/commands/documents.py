@@ -1,4 +1,4 @@
-"""Commands about documents: add ls show export retry cancel rm."""
+"""Commands that take documents in and show them: add ls show export."""
 
 import json
 import sys
@@ -10,15 +10,14 @@ import click
 
 from app.plain_text import shortened, visible
 from tasks.documents import State
-from tasks.errors import ExitCode, FileError, NotFoundError, ServiceError, ShoeboxError
+from tasks.errors import ExitCode, ServiceError, ShoeboxError
 from tasks.home import Home
 from tasks.ledger import DocumentRow, Ledger
 from tasks.settings import Settings, get_settings
 
 _STATES = [state.value for state in State if state is not State.QUEUED]
-_RELEASE_EVERY = 50
-"""Files taken before their first units are released, so that work begins while more come in."""
-_BAD_STATES = frozenset({State.FAILED, State.QUARANTINED, State.CANCELLED})
+BAD_STATES = frozenset({State.FAILED, State.QUARANTINED, State.CANCELLED})
+"""Of documents that were not read."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 state_option = click.option(
@@ -47,7 +46,7 @@ def add(paths: tuple[Path, ...], wait: bool, urgent: bool, recipe: str | None) -
     with Home.open(settings) as home:
         taken, refused = _take_all(home, paths, recipe, urgent=urgent)
         if wait:
-            _wait(home, settings, taken)
+            wait_for_all(home, settings, taken)
     if refused:
         sys.exit(ExitCode.BAD_FILE)
 
@@ -55,25 +54,21 @@ def add(paths: tuple[Path, ...], wait: bool, urgent: bool, recipe: str | None) -
 def _take_all(home: Home, paths: tuple[Path, ...], recipe: str, *, urgent: bool) -> tuple[list[str], int]:
     """Take the files; returns the ids of their documents, and how many files were refused."""
     from app.intake import Skipped, find_files
+    from app.taking import Refused, Taken, take_files
 
     ids: list[str] = []
     new = refused = 0
-    for found in find_files(paths):
-        if isinstance(found, Skipped):
-            click.echo(f"skipped  {visible(str(found.path))}: {found.reason}", err=True)
-            continue
-        try:
-            submission = home.add(found, recipe, urgent=urgent)
-        except (FileError, NotFoundError) as error:
-            refused += 1
-            click.echo(f"refused  {visible(str(error))}", err=True)
-            continue
-        ids.append(submission.document.id)
-        new += submission.new
-        click.echo(_taken_line(found, submission.document, new=submission.new))
-        if new % _RELEASE_EVERY == 0:
-            home.release()
-    home.release()
+    for result in take_files(home, find_files(paths), recipe, urgent=urgent):
+        match result:
+            case Taken(path, document, is_new):
+                ids.append(document.id)
+                new += is_new
+                click.echo(_taken_line(path, document, new=is_new))
+            case Refused(_, error):
+                refused += 1
+                click.echo(f"refused  {visible(str(error))}", err=True)
+            case Skipped(path, reason):
+                click.echo(f"skipped  {visible(str(path))}: {reason}", err=True)
     click.echo(f"{new} new, {len(ids) - new} known already, {refused} refused.", err=True)
     return list(dict.fromkeys(ids)), refused
 
@@ -81,11 +76,11 @@ def _take_all(home: Home, paths: tuple[Path, ...], recipe: str, *, urgent: bool)
 def _taken_line(path: Path, document: DocumentRow, *, new: bool) -> str:
     if new:
         return f"added    {document.id}  {visible(str(path))}"
-    hint = f"; `./run.sh retry {document.id}` reads it again" if document.state in _BAD_STATES else ""
+    hint = f"; `./run.sh retry {document.id}` reads it again" if document.state in BAD_STATES else ""
     return f"known    {document.id}  {visible(str(path))}: {document.state.value} already{hint}"
 
 
-def _wait(home: Home, settings: Settings, ids: list[str]) -> None:
+def wait_for_all(home: Home, settings: Settings, ids: list[str]) -> None:
     """Wait for documents; exits with UNFINISHED if some could not be read."""
     from app.progress import wait_for
 
@@ -97,7 +92,7 @@ def _wait(home: Home, settings: Settings, ids: list[str]) -> None:
     counts = Counter(document.state.value for document in documents)
     words = [f"{counts[name]} {name}" for name in _STATES if counts[name]]
     click.echo(f"{', '.join(words) or 'Nothing to wait for'}.", err=True)
-    if any(document.state in _BAD_STATES for document in documents):
+    if any(document.state in BAD_STATES for document in documents):
         sys.exit(ExitCode.UNFINISHED)
 
 
@@ -122,7 +117,7 @@ def follow() -> None:
         if not waiting:
             click.echo("Nothing is being read. Take files in with: ./run.sh add FILE_OR_FOLDER...")
             return
-        _wait(home, settings, [document.id for document in waiting])
+        wait_for_all(home, settings, [document.id for document in waiting])
 
 
 @click.command()
@@ -205,76 +200,4 @@ def export(form: str, output: Path | None, states: tuple[str, ...]) -> None:
     click.echo(f"{len(documents)} documents written to {visible(str(output))}.", err=True)
 
 
-def _find_all(home: Home, names: tuple[str, ...], states: frozenset[State] | None) -> list[DocumentRow]:
-    """The named documents; with `states` and no name, all in these states."""
-    if names:
-        return [home.ledger.find(name) for name in names]
-    return home.ledger.documents(states=states or ())
-
-
-@click.command()
-@click.argument("names", metavar="DOCUMENT...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All that failed, were quarantined or cancelled.")
-@click.option("--urgent", is_flag=True, help="Before everything that is not urgent.")
-@click.option("--wait", is_flag=True, help="Show progress and return when all have been read.")
-def retry(names: tuple[str, ...], everything: bool, urgent: bool, wait: bool) -> None:
-    """Read documents again; what is known of their content already is not computed again."""
-    _need_names(names, everything)
-    from app import services
-
-    settings = get_settings()
-    services.up(settings)
-    with Home.open(settings) as home:
-        documents = _find_all(home, names, _BAD_STATES)
-        refused = 0
-        for document in documents:
-            try:
-                home.retry(document, urgent=urgent or None)
-            except FileError as error:
-                refused += 1
-                click.echo(f"refused  {visible(str(error))}", err=True)
-            else:
-                click.echo(f"again    {document.id}  {visible(document.name)}")
-        home.release()
-        if wait:
-            _wait(home, settings, [document.id for document in documents])
-    if refused:
-        sys.exit(ExitCode.BAD_FILE)
-
-
-@click.command()
-@click.argument("names", metavar="DOCUMENT...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All that wait or are being read.")
-def cancel(names: tuple[str, ...], everything: bool) -> None:
-    """Stop reading documents. `retry` takes them up again."""
-    _need_names(names, everything)
-    with Home.open(get_settings()) as home:
-        for document in _find_all(home, names, frozenset({State.WAITING, State.RUNNING})):
-            word = "cancelled" if home.cancel(document) else f"{document.state.value} already"
-            click.echo(f"{document.id}  {visible(document.name)}: {word}")
-        home.release()
-
-
-@click.command()
-@click.argument("names", metavar="DOCUMENT...", nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def rm(names: tuple[str, ...], yes: bool) -> None:
-    """Forget documents: their text, fields and results. The original files stay where they are."""
-    with Home.open(get_settings()) as home:
-        documents = _find_all(home, names, None)
-        for document in documents:
-            click.echo(f"{document.id}  {visible(document.name)}")
-        if not yes:
-            click.confirm("Forget what was read of them? The files themselves stay.", abort=True, err=True)
-        for document in documents:
-            home.remove(document)
-        home.release()
-    click.echo(f"{len(documents)} forgotten.", err=True)
-
-
-def _need_names(names: tuple[str, ...], everything: bool) -> None:
-    if bool(names) == everything:
-        raise click.UsageError("Name documents, or say --all.")
-
-
-COMMANDS = (add, ls, show, export, retry, cancel, rm, follow)
+COMMANDS = (add, ls, show, export, follow)

@@ -195,4 +195,12 @@ def serve_redis() -> None:
     services.serve_redis(get_settings())
 
 
-COMMANDS = (up, down, status, worker, beat, serve_redis)
+@click.command("_clerk", hidden=True)
+def clerk() -> None:
+    """Carry out what the terminal UI asks for on standard input."""
+    from app.clerk import serve
+
+    serve(get_settings())
+
+
+COMMANDS = (up, down, status, worker, beat, serve_redis, clerk)

@@ -1,0 +1,128 @@
+"""Commands that decide about documents: correct urgent retry cancel rm."""
+
+import sys
+
+import click
+
+from app.commands.documents import BAD_STATES, wait_for_all
+from app.plain_text import visible
+from tasks.documents import FINAL_STATES, State
+from tasks.errors import ExitCode, FileError
+from tasks.home import Home
+from tasks.ledger import DocumentRow
+from tasks.settings import get_settings
+
+
+def _find_all(home: Home, names: tuple[str, ...], states: frozenset[State] | None) -> list[DocumentRow]:
+    """The named documents; with `states` and no name, all in these states."""
+    if names:
+        return [home.ledger.find(name) for name in names]
+    return home.ledger.documents(states=states or ())
+
+
+@click.command()
+@click.argument("names", metavar="DOCUMENT...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that failed, were quarantined or cancelled.")
+@click.option("--urgent", is_flag=True, help="Before everything that is not urgent.")
+@click.option("--wait", is_flag=True, help="Show progress and return when all have been read.")
+def retry(names: tuple[str, ...], everything: bool, urgent: bool, wait: bool) -> None:
+    """Read documents again; what is known of their content already is not computed again."""
+    _need_names(names, everything)
+    from app import services
+
+    settings = get_settings()
+    services.up(settings)
+    with Home.open(settings) as home:
+        documents = _find_all(home, names, BAD_STATES)
+        refused = 0
+        for document in documents:
+            try:
+                home.retry(document, urgent=urgent or None)
+            except FileError as error:
+                refused += 1
+                click.echo(f"refused  {visible(str(error))}", err=True)
+            else:
+                click.echo(f"again    {document.id}  {visible(document.name)}")
+        home.release()
+        if wait:
+            wait_for_all(home, settings, [document.id for document in documents])
+    if refused:
+        sys.exit(ExitCode.BAD_FILE)
+
+
+@click.command()
+@click.argument("names", metavar="DOCUMENT...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that wait or are being read.")
+def cancel(names: tuple[str, ...], everything: bool) -> None:
+    """Stop reading documents. `retry` takes them up again."""
+    _need_names(names, everything)
+    with Home.open(get_settings()) as home:
+        for document in _find_all(home, names, frozenset({State.WAITING, State.RUNNING})):
+            word = "cancelled" if home.cancel(document) else f"{document.state.value} already"
+            click.echo(f"{document.id}  {visible(document.name)}: {word}")
+        home.release()
+
+
+@click.command()
+@click.argument("names", metavar="DOCUMENT...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(names: tuple[str, ...], yes: bool) -> None:
+    """Forget documents: their text, fields and results. The original files stay where they are."""
+    with Home.open(get_settings()) as home:
+        documents = _find_all(home, names, None)
+        for document in documents:
+            click.echo(f"{document.id}  {visible(document.name)}")
+        if not yes:
+            click.confirm("Forget what was read of them? The files themselves stay.", abort=True, err=True)
+        for document in documents:
+            home.remove(document)
+        home.release()
+    click.echo(f"{len(documents)} forgotten.", err=True)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})  # an amount may begin with a minus
+@click.argument("name", metavar="DOCUMENT")
+@click.argument("field")
+@click.argument("value")
+def correct(name: str, field: str, value: str) -> None:
+    """Say what is right: FIELD is `category` or a field of the document. "" means that it says nothing.
+
+    A correction stands, whatever is read later. The value that is there already is confirmed. After another
+    category its fields are read.
+    """
+    settings = get_settings()
+    with Home.open(settings) as home:
+        document = home.ledger.find(name)
+        said = home.correct(document, field, value)
+        changed = home.ledger.document(document.id) or document
+    word = "confirmed" if said.old == said.new else f"instead of {visible(said.old) or '-'}"
+    click.echo(f"{document.id}  {visible(document.name)}: {field} {visible(said.new) or '-'}, {word}")
+    if changed.state in FINAL_STATES or changed.provisional:
+        return
+    from app import services
+
+    services.up(settings)
+    with Home.open(settings) as home:
+        home.release()
+    click.echo("Its fields are being read.", err=True)
+
+
+@click.command()
+@click.argument("names", metavar="DOCUMENT...", nargs=-1, required=True)
+@click.option("--off", is_flag=True, help="No longer so.")
+def urgent(names: tuple[str, ...], off: bool) -> None:
+    """Read documents before everything that is not urgent."""
+    with Home.open(get_settings()) as home:
+        for document in [home.ledger.find(name) for name in names]:
+            home.set_urgent(document, urgent=not off)
+            word = "no longer urgent" if off else "urgent"
+            click.echo(f"{document.id}  {visible(document.name)}: {word}")
+        home.release()
+
+
+def _need_names(names: tuple[str, ...], everything: bool) -> None:
+    if bool(names) == everything:
+        raise click.UsageError("Name documents, or say --all.")
+
+
+COMMANDS = (correct, urgent, retry, cancel, rm)
