@@ -1,20 +1,29 @@
 """Make the pictures of the README from the running program: `python -m docs.make_pictures`.
 
-Reads sample documents in a private home, runs the real commands on a terminal of their own, and writes what
-they print as SVG. The SVG names no web font, so looking at it asks nobody for anything.
+Reads sample documents in a private home. The terminal UI is driven by keys, with real services behind it; the
+commands run on a terminal of their own. What both show is written as SVG. The SVG names no web font, so
+looking at it asks nobody for anything.
 """
 
+import asyncio
 import os
 import pty
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
+from textual.pilot import Pilot
 
+from app.tui.app import ShoeboxApp
+from app.tui.clerk import ClerkClient
+from app.tui.store import Filter
+from tasks.documents import Stage
+from tasks.settings import Settings
 from tests import samples
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
@@ -28,6 +37,7 @@ SHOWN = (
     "letter.pdf",
     "contract.pdf",
     "receipt.pdf",
+    "scanned-long.pdf",
     "fax.tiff",
     "encrypted.pdf",
 )
@@ -49,12 +59,62 @@ def main() -> None:
         papers.mkdir()
         for name in SHOWN:
             samples.make(name, papers)
+        PICTURES.mkdir(exist_ok=True)
         try:
-            _printed(environment, home, "add", "Papers", "--wait")
+            asyncio.run(_draw_ui(Settings(data_dir=home / "data"), environment, papers))
             _draw("ls", _printed(environment, home, "ls"))
             _draw("show", _printed(environment, home, "show", "scanned-invoice.pdf"))
         finally:
             _printed(environment, home, "down")
+
+
+async def _draw_ui(settings: Settings, environment: dict[str, str], papers: Path) -> None:
+    """Drop the papers on the UI, watch them being read, and look at one and at the machines."""
+    app = ShoeboxApp(settings, ClerkClient(settings, environment))
+    async with app.run_test(size=(132, 34)) as pilot:
+        await _until(pilot, lambda: app.link.up)
+        app.take_text("\n".join(str(path) for path in sorted(papers.iterdir())))
+        await _until(pilot, lambda: _is_in_the_middle(app))
+        for _ in range(3):
+            await pilot.press("down")
+        await _shoot(app, pilot, "intray")
+        await pilot.press("f3")
+        await _until(
+            pilot, lambda: app.machines is not None and any(one.works for one in app.machines.workers)
+        )
+        await _shoot(app, pilot, "machines")
+        await pilot.press("escape")
+        await _until(pilot, lambda: len(app.store) == len(SHOWN) and not app.store.count(Filter.READING))
+        shown = next(one for one in app.store.view if _name(app, one) == "scanned-invoice.pdf")
+        app.open_document(shown)
+        await pilot.pause()
+        for _ in range(4):
+            await pilot.press("down")
+        await _shoot(app, pilot, "document")
+
+
+def _name(app: ShoeboxApp, document: str) -> str:
+    row = app.store.get(document)
+    return row.name if row else ""
+
+
+def _is_in_the_middle(app: ShoeboxApp) -> bool:
+    """Some have been read, and one is being read that takes long enough to look at."""
+    rows = [row for one in app.store.view if (row := app.store.get(one))]
+    reads = any(row.stage is Stage.OCR and row.progress and row.progress.done for row in rows)
+    return app.store.count(Filter.DONE) > 3 and reads
+
+
+async def _until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(240):
+        while not condition():
+            await pilot.pause(0.05)
+
+
+async def _shoot(app: ShoeboxApp, pilot: Pilot[None], name: str) -> None:
+    app.clear_notifications()
+    await pilot.pause(0.3)
+    _write(name, app.export_screenshot(title="Shoebox"))
 
 
 def _printed(environment: dict[str, str], cwd: Path, *arguments: str) -> str:
@@ -84,9 +144,13 @@ def _draw(name: str, printed: str) -> None:
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=WIDTH, file=nowhere)
         console.print(text)
-    svg = console.export_svg(title="Shoebox")
+    _write(name, console.export_svg(title="Shoebox"))
+
+
+def _write(name: str, svg: str) -> None:
     svg = re.sub(r"@font-face\s*\{.*?\}", "", svg, flags=re.DOTALL)
-    PICTURES.mkdir(exist_ok=True)
+    # Some programs drop spaces at the beginning of a text unless they are told to keep them.
+    svg = svg.replace("<text ", '<text xml:space="preserve" ')
     (PICTURES / f"{name}.svg").write_text(svg)
 
 

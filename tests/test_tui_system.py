@@ -47,6 +47,17 @@ def test_drop_watch_quit_and_start_again(own_system: Callable[..., System], tmp_
         assert terminal.await_end() == 0
 
 
+def test_what_was_dropped_just_before_quitting_is_taken(own_system: Callable[..., System]) -> None:
+    system = own_system()
+    file = system.folder / "last.txt"
+    file.write_text("A letter.\n")
+    with opened(system) as terminal:
+        terminal.await_text("Redis ok")
+        terminal.send(PASTE.format(file) + QUIT)
+        assert terminal.await_end() == 0
+    assert [document.name for document in system.await_ended()] == ["last.txt"]
+
+
 def test_what_was_dropped_last_is_taken_though_the_terminal_dies(
     own_system: Callable[..., System], tmp_path: Path
 ) -> None:

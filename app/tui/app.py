@@ -1,9 +1,11 @@
 """The application: what all screens stand on."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import ClassVar, Protocol
 
 from textual import work
@@ -30,15 +32,19 @@ from app.tui.screens.intray import InTray
 from app.tui.store import DocumentStore
 from app.tui.terminal import end_with_terminal
 from app.tui.watching import look_at_ledger, look_at_machines
-from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.path_input import PathInput
+from app.tui.widgets.status_line import StatusLine
 from tasks.documents import FINAL_STATES
 from tasks.events import Event, EventKind
 from tasks.ledger import Ledger
 from tasks.settings import Settings
 
-_FLUSH_SECONDS = 0.15
-"""News is collected for so long: at most seven frames a second, however much happens."""
+_FLUSH_SECONDS = 0.05
+"""News is collected for so long; with the feed's own pause that is at most seven frames a second."""
+_GATHER_SECONDS = 0.12
+_PATIENCE_SECONDS = 3.0
+"""At the end, for files that were dropped a moment ago."""
+_TURN_SECONDS = 0.02
 _LIVE_CHARACTERS = 4_000
 _SHOWN_PROBLEMS = 8
 _MACHINES_SECONDS = 2.0
@@ -110,6 +116,7 @@ class ShoeboxApp(App[None]):
         """The last of what a model has written about each document that is being read."""
         self.link = Link(up=False, problem="Looking for Redis.")
         self.machines: Machines | None = None
+        self._arriving: list[Path] = []
         self._news: set[str] = set()
         self._written: set[str] = set()
         self._news_is_due = False
@@ -262,9 +269,16 @@ class ShoeboxApp(App[None]):
         if dropped.paths:
             self.take_paths(dropped.paths)
 
-    @work(group="arrival", exit_on_error=False)
-    async def take_paths(self, paths: Sequence[Path]) -> None:
+    def take_paths(self, paths: Sequence[Path]) -> None:
         """Take in files; folders only after a question that says how many files they hold."""
+        if not self._arriving:
+            # Some terminals send one drop of many files as a paste for each of them.
+            self.set_timer(_GATHER_SECONDS, self._take_arriving)
+        self._arriving.extend(paths)
+
+    @work(group="arrival", exit_on_error=False)
+    async def _take_arriving(self) -> None:
+        paths, self._arriving = list(dict.fromkeys(self._arriving)), []
         chosen = await choose(self, paths)
         if chosen:
             self.say(f"Taking in {len(chosen)} {'path' if len(chosen) == 1 else 'paths'} …")
@@ -288,6 +302,25 @@ class ShoeboxApp(App[None]):
         self.push_screen(DocumentScreen(document))
 
     # Actions
+
+    async def action_quit(self) -> None:
+        """Leave, once what was dropped a moment ago has been handed to the clerk."""
+        until = monotonic() + _PATIENCE_SECONDS
+        while self._is_taking and monotonic() < until:
+            await asyncio.sleep(_TURN_SECONDS)
+        await asyncio.sleep(
+            _TURN_SECONDS
+        )  # a request that has just been made is written in the loop's next turn
+        self.exit()
+
+    @property
+    def _is_taking(self) -> bool:
+        """Whether files have arrived that the clerk has not been told of, and no question holds them back."""
+        if self.front is not self.screen:
+            return False
+        return bool(self._arriving) or any(
+            worker.group == "arrival" and not worker.is_finished for worker in self.workers
+        )
 
     def action_help(self) -> None:
         """Say what the screen is for."""
