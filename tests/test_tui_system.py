@@ -122,6 +122,7 @@ def test_no_color_is_heeded(own_system: Callable[..., System]) -> None:
 _SESSION = """
 import asyncio, json, sys
 from pathlib import Path
+import app.cli  # as the command does
 from app.tui.app import ShoeboxApp
 from tasks.settings import get_settings
 

@@ -1,19 +1,22 @@
 """Commands that decide about documents: correct urgent retry cancel rm."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from app.commands.documents import BAD_STATES, wait_for_all
+from app.commands.documents import BAD_STATES, open_home, wait_for_all
 from app.plain_text import visible
 from tasks.documents import FINAL_STATES, State
 from tasks.errors import ExitCode, FileError
-from tasks.home import Home
 from tasks.ledger import DocumentRow
 from tasks.settings import get_settings
 
+if TYPE_CHECKING:
+    from tasks.home import Home
 
-def _find_all(home: Home, names: tuple[str, ...], states: frozenset[State] | None) -> list[DocumentRow]:
+
+def _find_all(home: "Home", names: tuple[str, ...], states: frozenset[State] | None) -> list[DocumentRow]:
     """The named documents; with `states` and no name, all in these states."""
     if names:
         return [home.ledger.find(name) for name in names]
@@ -32,7 +35,7 @@ def retry(names: tuple[str, ...], everything: bool, urgent: bool, wait: bool) ->
 
     settings = get_settings()
     services.up(settings)
-    with Home.open(settings) as home:
+    with open_home(settings) as home:
         documents = _find_all(home, names, BAD_STATES)
         refused = 0
         for document in documents:
@@ -56,7 +59,7 @@ def retry(names: tuple[str, ...], everything: bool, urgent: bool, wait: bool) ->
 def cancel(names: tuple[str, ...], everything: bool) -> None:
     """Stop reading documents. `retry` takes them up again."""
     _need_names(names, everything)
-    with Home.open(get_settings()) as home:
+    with open_home(get_settings()) as home:
         for document in _find_all(home, names, frozenset({State.WAITING, State.RUNNING})):
             word = "cancelled" if home.cancel(document) else f"{document.state.value} already"
             click.echo(f"{document.id}  {visible(document.name)}: {word}")
@@ -68,7 +71,7 @@ def cancel(names: tuple[str, ...], everything: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(names: tuple[str, ...], yes: bool) -> None:
     """Forget documents: their text, fields and results. The original files stay where they are."""
-    with Home.open(get_settings()) as home:
+    with open_home(get_settings()) as home:
         documents = _find_all(home, names, None)
         for document in documents:
             click.echo(f"{document.id}  {visible(document.name)}")
@@ -91,7 +94,7 @@ def correct(name: str, field: str, value: str) -> None:
     category its fields are read.
     """
     settings = get_settings()
-    with Home.open(settings) as home:
+    with open_home(settings) as home:
         document = home.ledger.find(name)
         said = home.correct(document, field, value)
         changed = home.ledger.document(document.id) or document
@@ -102,7 +105,7 @@ def correct(name: str, field: str, value: str) -> None:
     from app import services
 
     services.up(settings)
-    with Home.open(settings) as home:
+    with open_home(settings) as home:
         home.release()
     click.echo("Its fields are being read.", err=True)
 
@@ -112,7 +115,7 @@ def correct(name: str, field: str, value: str) -> None:
 @click.option("--off", is_flag=True, help="No longer so.")
 def urgent(names: tuple[str, ...], off: bool) -> None:
     """Read documents before everything that is not urgent."""
-    with Home.open(get_settings()) as home:
+    with open_home(get_settings()) as home:
         for document in [home.ledger.find(name) for name in names]:
             home.set_urgent(document, urgent=not off)
             word = "no longer urgent" if off else "urgent"

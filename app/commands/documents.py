@@ -3,17 +3,21 @@
 import json
 import sys
 from collections import Counter
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from app.plain_text import shortened, visible
 from tasks.documents import State
 from tasks.errors import ExitCode, ServiceError, ShoeboxError
-from tasks.home import Home
 from tasks.ledger import DocumentRow, Ledger
 from tasks.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from tasks.home import Home
 
 _STATES = [state.value for state in State if state is not State.QUEUED]
 BAD_STATES = frozenset({State.FAILED, State.QUARANTINED, State.CANCELLED})
@@ -23,6 +27,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 state_option = click.option(
     "--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these; may be repeated."
 )
+
+
+def open_home(settings: Settings) -> "AbstractContextManager[Home]":
+    """Home, for one command. Imported late: it knows the whole pipeline, and most commands do not need it."""
+    from tasks.home import Home
+
+    return Home.open(settings)
 
 
 @click.command()
@@ -43,7 +54,7 @@ def add(paths: tuple[Path, ...], wait: bool, urgent: bool, recipe: str | None) -
     recipe = recipe or settings.recipe
     load_recipe(recipe, settings.recipes_path)
     services.up(settings)
-    with Home.open(settings) as home:
+    with open_home(settings) as home:
         taken, refused = _take_all(home, paths, recipe, urgent=urgent)
         if wait:
             wait_for_all(home, settings, taken)
@@ -51,7 +62,7 @@ def add(paths: tuple[Path, ...], wait: bool, urgent: bool, recipe: str | None) -
         sys.exit(ExitCode.BAD_FILE)
 
 
-def _take_all(home: Home, paths: tuple[Path, ...], recipe: str, *, urgent: bool) -> tuple[list[str], int]:
+def _take_all(home: "Home", paths: tuple[Path, ...], recipe: str, *, urgent: bool) -> tuple[list[str], int]:
     """Take the files; returns the ids of their documents, and how many files were refused."""
     from app.intake import Skipped, find_files
     from app.taking import Refused, Taken, take_files
@@ -80,7 +91,7 @@ def _taken_line(path: Path, document: DocumentRow, *, new: bool) -> str:
     return f"known    {document.id}  {visible(str(path))}: {document.state.value} already{hint}"
 
 
-def wait_for_all(home: Home, settings: Settings, ids: list[str]) -> None:
+def wait_for_all(home: "Home", settings: Settings, ids: list[str]) -> None:
     """Wait for documents; exits with UNFINISHED if some could not be read."""
     from app.progress import wait_for
 
@@ -103,21 +114,6 @@ def _check_services(settings: Settings) -> None:
         raise ServiceError(
             "The services were stopped; the documents wait in the ledger.", "Go on with: ./run.sh up"
         )
-
-
-@click.command(hidden=True)
-def follow() -> None:
-    """Start what is needed and show all documents that are being read."""
-    from app import services
-
-    settings = get_settings()
-    services.up(settings)
-    with Home.open(settings) as home:
-        waiting = home.ledger.documents(states=[State.WAITING, State.RUNNING])
-        if not waiting:
-            click.echo("Nothing is being read. Take files in with: ./run.sh add FILE_OR_FOLDER...")
-            return
-        wait_for_all(home, settings, [document.id for document in waiting])
 
 
 @click.command()
@@ -200,4 +196,4 @@ def export(form: str, output: Path | None, states: tuple[str, ...]) -> None:
     click.echo(f"{len(documents)} documents written to {visible(str(output))}.", err=True)
 
 
-COMMANDS = (add, ls, show, export, follow)
+COMMANDS = (add, ls, show, export)
