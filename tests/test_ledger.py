@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.corrections import corrections, put_correction
 from tasks.documents import Field, FieldStatus, Line, Page, State, TextSource
 from tasks.errors import ConfigError, NotFoundError, ServiceError
 from tasks.ledger import DocumentRow, Ledger
@@ -127,3 +128,20 @@ def test_a_path_of_any_bytes_comes_back(ledger: Ledger, tmp_path: Path) -> None:
     path.write_text("text")
     document = ledger.insert_document("a" * 64, "name", path, path.stat(), "builtin", urgent=False)
     assert Path(os.fsdecode(document.path)) == path
+
+
+def test_a_ledger_of_version_2_keeps_its_data_and_takes_corrections(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("tasks.ledger.MIGRATIONS", MIGRATIONS[:2])
+        with Ledger.open(settings) as ledger:
+            document = insert(ledger, tmp_path / "a.txt", "a" * 64)
+            field = Field(name="total", value="2.50", status=FieldStatus.VERIFIED)
+            ledger.put_fields(document.id, [field])
+            assert ledger.db.execute("PRAGMA user_version").fetchone()[0] == 2
+    with Ledger.open(settings) as ledger:
+        assert ledger.documents() == [document]
+        assert ledger.fields(document.id) == [field]
+        said = put_correction(ledger, document, "total", "2.50", "3.50")
+        assert corrections(ledger, document.id) == [said]
