@@ -32,27 +32,6 @@ def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterato
         yield from _page_lines(pages, with_text=with_text)
 
 
-def trace(ledger: Ledger, document: DocumentRow) -> Iterator[str]:
-    """Every call to a language model about a document: what was asked, what came back, what it cost."""
-    calls = ledger.calls(document.id)
-    if not calls:
-        yield "No language model was asked about this document."
-    for number, (stage, attempt, call) in enumerate(calls, start=1):
-        cached = "" if call.cached_tokens is None else f", {call.cached_tokens} of them cached"
-        yield f"call {number}: {call.purpose} ({stage.value}, attempt {attempt}) by {visible(call.model)}"
-        yield (
-            f"  {call.prompt_tokens} tokens read{cached}, {call.reply_tokens} written, {call.seconds:.1f} s,"
-            f" {call.load_seconds:.1f} s of them loading; ended: {call.done_reason or 'no reply'}"
-        )
-        yield f"  prompt {call.prompt_sha256[:16]}:"
-        yield from (f"    {line}" for line in visible_lines(call.prompt).split("\n"))
-        for title, text in (("thinking", call.thinking), ("reply", call.reply), ("error", call.error)):
-            if text:
-                yield f"  {title}:"
-                yield from (f"    {line}" for line in visible_lines(text).split("\n"))
-        yield ""
-
-
 def _heading(document: DocumentRow) -> Iterator[str]:
     row = make_row(document)
     yield f"{row.id}  {visible(row.name)}"

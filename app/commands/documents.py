@@ -159,7 +159,8 @@ def ls(states: tuple[str, ...], as_json: bool) -> None:
 def show(document: str, with_text: bool, with_trace: bool, as_json: bool) -> None:
     """Show all that is known about DOCUMENT (the beginning of its id, or its name)."""
     from app.listing import full_record
-    from app.report import report, trace
+    from app.report import report
+    from app.trace import trace
 
     with Ledger.open(get_settings()) as ledger:
         row = ledger.find(document)

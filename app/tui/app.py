@@ -281,7 +281,6 @@ class ShoeboxApp(App[None]):
         paths, self._arriving = list(dict.fromkeys(self._arriving)), []
         chosen = await choose(self, paths)
         if chosen:
-            self.say(f"Taking in {len(chosen)} {'path' if len(chosen) == 1 else 'paths'} …")
             self.ask(AddFiles(chosen))
 
     async def on_event(self, event: TerminalEvent) -> None:
@@ -295,11 +294,11 @@ class ShoeboxApp(App[None]):
         event.stop()
         self.take_text(event.text)
 
-    def open_document(self, document: str) -> None:
-        """Show a document's page."""
+    def open_document(self, document: str, *, correct: bool = False) -> None:
+        """Show a document's page; with `correct` a field can be corrected at once."""
         from app.tui.screens.document import DocumentScreen
 
-        self.push_screen(DocumentScreen(document))
+        self.push_screen(DocumentScreen(document, correct=correct))
 
     # Actions
 
@@ -308,9 +307,8 @@ class ShoeboxApp(App[None]):
         until = monotonic() + _PATIENCE_SECONDS
         while self._is_taking and monotonic() < until:
             await asyncio.sleep(_TURN_SECONDS)
-        await asyncio.sleep(
-            _TURN_SECONDS
-        )  # a request that has just been made is written in the loop's next turn
+        # A request that has just been made is written in the loop's next turn.
+        await asyncio.sleep(_TURN_SECONDS)
         self.exit()
 
     @property

@@ -97,7 +97,9 @@ class ClerkClient:
 
     def _ended(self) -> None:
         """The clerk has ended. It ends by itself only when it was left, so something has killed it."""
-        self._process = None
+        if self._process is not None:
+            self._process.input.abort()
+            self._process = None
         if self._closed:
             return
         left = [asked for asked in self._asked.values() if asked.sends and not asked.reply.done()]

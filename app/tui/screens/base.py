@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
@@ -26,8 +27,8 @@ class ShoeboxScreen(Screen[None]):
     is_ready = False
     """Whether its widgets are there; before that it can be told no news."""
 
-    def on_mount(self) -> None:
-        """Compose comes before this."""
+    @on(events.Mount)
+    def _become_ready(self) -> None:  # compose comes before this
         self.is_ready = True
 
     @property

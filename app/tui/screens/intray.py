@@ -212,7 +212,7 @@ Originals are only read, never moved or changed. Quitting stops nothing: the wor
         self.set_class(not store.view, "-empty")
         if not store.view:
             self.query_one("#empty", Static).update(_NONE_SHOWN if len(store) else _EMPTY)
-        self.query_one(FilterBar).refresh()
+        self.query_one(FilterBar).show_store()
         if self._list.arrangement != store.arrangement:
             self._list.rearranged()
 
@@ -233,7 +233,7 @@ Originals are only read, never moved or changed. Quitting stops nothing: the wor
 
     @on(FilterBar.Chosen)
     def _filter_chosen(self, message: FilterBar.Chosen) -> None:
-        self._show_filter(message.filter)
+        self._show_filter(Filter(message.name))
 
     @on(ListHeader.SortChosen)
     def _sort_chosen(self, message: ListHeader.SortChosen) -> None:
@@ -273,8 +273,9 @@ Originals are only read, never moved or changed. Quitting stops nothing: the wor
             self.shell.open_document(self._list.cursor)
 
     def action_correct(self) -> None:
-        """Open the document under the cursor at its fields."""
-        self.action_open()
+        """Open the document under the cursor to correct it."""
+        if self._list.cursor is not None:
+            self.shell.open_document(self._list.cursor, correct=True)
 
     def action_mark(self) -> None:
         """Mark the document under the cursor, or take its mark away, and go on."""
@@ -286,19 +287,19 @@ Originals are only read, never moved or changed. Quitting stops nothing: the wor
             self.shell.store.toggle_mark(self._list.cursor)
             self._list.move(step)
             self._list.refresh()
-            self.query_one(FilterBar).refresh()
+            self.query_one(FilterBar).show_store()
 
     def action_mark_all(self) -> None:
         """Mark all documents that are shown, or none."""
         self.shell.store.toggle_marks()
         self._list.refresh()
-        self.query_one(FilterBar).refresh()
+        self.query_one(FilterBar).show_store()
 
     def action_no_marks(self) -> None:
         """Take all marks away."""
         self.shell.store.marked.clear()
         self._list.refresh()
-        self.query_one(FilterBar).refresh()
+        self.query_one(FilterBar).show_store()
 
     def action_next_filter(self) -> None:
         """Show the next filter's documents, and after the last the first's."""

@@ -1,0 +1,60 @@
+"""Opening an original in the desktop's own viewer."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from shutil import which
+
+from app.plain_text import visible
+from tasks.errors import FileError, ServiceError
+
+
+def open_original(path: bytes) -> None:
+    """Hand a file to the desktop. Returns at once; the viewer outlives this process.
+
+    Raises:
+        FileError: the file is gone, or no regular file.
+        ServiceError: there is no desktop to show it.
+    """
+    original = Path(os.fsdecode(path)).absolute()
+    shown = visible(str(original))
+    try:
+        found = original.stat()
+    except OSError as error:
+        raise FileError(
+            f"{shown} cannot be opened: {error.strerror}.",
+            "It was there when it was read; if it was moved, add it again from its new place.",
+        ) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise FileError(f"{shown} is no regular file.", "Nothing was opened.")
+    command = _viewer()
+    if command is None:
+        raise ServiceError(
+            "There is no desktop here to show a file.", f"Open it where you have one; it is at {shown}"
+        )
+    try:
+        # No shell, and an absolute path: nothing in a name can be taken for an option or a command.
+        subprocess.Popen(
+            [command, str(original)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ServiceError(
+            f"{command} cannot be started: {error.strerror}.", f"The file is at {shown}"
+        ) from error
+
+
+def _viewer() -> str | None:
+    """The program that knows the desktop's viewers; None without a desktop."""
+    if sys.platform == "darwin":
+        return which("open")
+    if "WSL_DISTRO_NAME" in os.environ:
+        return which("wslview") or which("xdg-open")
+    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+        return None
+    return which("xdg-open") or which("gio-open")

@@ -1,0 +1,67 @@
+"""A document in words, for its page: the heading, its fields, where the text of a page comes from."""
+
+from collections.abc import Iterator
+
+from textual.content import Content
+
+from app.tui.columns import stage_bar
+from app.tui.text import plain
+from app.tui.widgets.field_list import FieldLine
+from tasks.documents import Field, FieldStatus, State, TextSource
+from tasks.ledger import DocumentRow
+from tasks.overview import Overview
+from tasks.page_queries import PageHead
+
+CATEGORY = "category"
+_BAD = frozenset({State.FAILED, State.QUARANTINED, State.CANCELLED})
+
+
+def heading(document: DocumentRow, row: Overview, place: str) -> Content:
+    """Name, state, category and engine, title, and what is wrong. `place` says where it is in the In-tray."""
+    lines = [plain(document.name, "bold") + plain(f"   {place}", "dim"), _state(document, row)]
+    if document.title and document.title != document.name:
+        lines.append(plain(document.title))
+    if document.message:
+        lines.append(plain(" ".join((document.message, document.remedy)).strip(), "$text-warning"))
+    return Content("\n").join(lines)
+
+
+def _state(document: DocumentRow, row: Overview) -> Content:
+    style = "$text-error" if document.state in _BAD else "$text-accent"
+    facts = [plain(document.state.value, f"bold {style}"), plain(stage_bar(row))]
+    if document.urgent:
+        facts.append(plain("urgent", "bold"))
+    if document.engine:
+        provisional = ", provisional" if document.provisional else ""
+        facts.append(plain(f"read by the {document.engine} engine{provisional}", "dim"))
+    if document.read_share < 1:
+        facts.append(plain(f"{document.read_share:.0%} of the text was read", "$text-warning"))
+    return Content("   ").join(fact for fact in facts if fact.plain)
+
+
+def field_lines(document: DocumentRow, fields: list[Field]) -> Iterator[FieldLine]:
+    """The category, and then the fields in the recipe's order."""
+    if document.category:
+        sure = "" if document.confidence is None else f"{document.confidence:.0%}"
+        yield FieldLine(CATEGORY, document.category, sure)
+    for field in fields:
+        where = f"p. {field.page}" if field.page else ""
+        note = ", ".join(part for part in (field.status.value, where) if part)
+        if field.status is FieldStatus.MISSING:
+            yield FieldLine(field.name, "", note)
+        else:
+            yield FieldLine(field.name, field.value, note, field.page, field.start, field.end)
+
+
+def page_line(page: PageHead, count: int) -> str:
+    """Which page it is, and where its text comes from."""
+    match page.source:
+        case TextSource.LAYER:
+            source = "text layer"
+        case TextSource.OCR:
+            source = f"OCR, score {page.score:.2f}"
+        case TextSource.NONE:
+            source = "no text"
+    turned = f", turned by {page.rotation}°" if page.rotation else ""
+    error = f": {page.error}" if page.error else ""
+    return f"Page {page.number} of {count}   {source}{turned}{error}"

@@ -1,0 +1,387 @@
+"""A document's page: fields with their quotes in the text, summary, text by page, trace of calls."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import ClassVar
+
+from textual import events, on, work
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+from textual.widgets import Static
+
+from app.requests import Correct
+from app.trace import trace
+from app.tui.actions import DocumentActions
+from app.tui.background import in_background
+from app.tui.document_words import CATEGORY, field_lines, heading, page_line
+from app.tui.screens.choose_category import ChooseCategory
+from app.tui.widgets.choice_bar import ChoiceBar
+from app.tui.widgets.field_list import FieldLine, FieldList
+from app.tui.widgets.path_input import PathInput
+from app.tui.widgets.text_view import TextView
+from tasks.documents import FINAL_STATES
+from tasks.errors import ConfigError
+from tasks.ledger import DocumentRow, Ledger
+from tasks.page_queries import PageHead, page_heads, page_text
+
+_WIDE = 110
+"""Columns from which fields and text have room side by side."""
+
+
+class View(StrEnum):
+    """What is shown beside the fields, or instead of them where there is no room."""
+
+    FIELDS = "Fields"
+    TEXT = "Text"
+    SUMMARY = "Summary"
+    TRACE = "Trace"
+
+
+class DocumentScreen(DocumentActions):
+    """One document."""
+
+    NAME = "Document"
+    HELP = """\
+The fields with their values. "verified": the quote stands on the page. "corrected": you said so.
+Moving over the fields highlights the quote in the text.
+
+F4 or Enter corrects the field under the cursor. An empty value says that the document does not tell.
+After a corrected category its fields are read anew.
+What you corrected stays, also when the document is read again."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back", id="document.back", tooltip="Go back to the In-tray."),
+        Binding("f4,enter", "correct", "Correct", id="document.correct", tooltip="Correct the field."),
+        Binding("f6,right", "next_view(1)", "View", id="document.view", tooltip="Text, summary or trace."),
+        Binding(
+            "ctrl+right", "turn(1)", "Next page", id="document.next_page", tooltip="The text's next page."
+        ),
+        Binding(
+            "ctrl+left",
+            "turn(-1)",
+            "Page before",
+            id="document.page_before",
+            show=False,
+            tooltip="The page of the text before this one.",
+        ),
+        Binding(
+            "f2", "urgent", "Urgent", id="document.urgent", tooltip="Read it before all that is not urgent."
+        ),
+        Binding("f5", "retry", "Retry", id="document.retry", tooltip="Read it again."),
+        Binding(
+            "f8",
+            "cancel",
+            "Cancel",
+            id="document.cancel",
+            tooltip="Stop reading it; Retry takes it up again.",
+        ),
+        Binding("f9", "export", "Export", id="document.export", show=False, tooltip="Write it to a file."),
+        Binding(
+            "ctrl+o",
+            "open_original",
+            "Original",
+            id="document.original",
+            tooltip="Open the file itself in the desktop's viewer.",
+        ),
+        Binding(
+            "ctrl+t",
+            "copy",
+            "Copy text",
+            id="document.copy",
+            show=False,
+            tooltip="Copy the text of the document to the clipboard.",
+        ),
+        Binding(
+            "ctrl+y",
+            "copy_value",
+            "Copy value",
+            id="document.copy_value",
+            show=False,
+            tooltip="Copy the value under the cursor to the clipboard.",
+        ),
+        Binding(
+            "delete",
+            "forget",
+            "Forget",
+            id="document.forget",
+            show=False,
+            tooltip="Forget what was read of it; the file itself stays. Asks first.",
+        ),
+        Binding(
+            "ctrl+down",
+            "neighbour(1)",
+            "Next document",
+            id="document.next",
+            show=False,
+            tooltip="The next document of the In-tray.",
+        ),
+        Binding(
+            "ctrl+up",
+            "neighbour(-1)",
+            "Document before",
+            id="document.before",
+            show=False,
+            tooltip="The document above in the In-tray.",
+        ),
+        Binding("left", "next_view(-1)", show=False),
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
+        Binding("pageup", "scroll_text(-1)", show=False),
+        Binding("pagedown", "scroll_text(1)", show=False),
+    ]
+    DEFAULT_CSS = """
+    DocumentScreen {
+        #heading { height: auto; max-height: 6; padding: 0 1; margin: 0 0 1 0; }
+        #fields-side { display: none; width: 1fr; padding: 0 1; }
+        #text-side { width: 1fr; }
+        &.-wide #fields-side { display: block; width: 46%; }
+        &.-wide #text-side { border-left: vkey $primary-muted; }
+        &.-fields #fields-side { display: block; }
+        &.-fields #text-side { display: none; }
+    }
+    """
+
+    def __init__(self, document: str, *, correct: bool = False) -> None:
+        """With `correct`, correcting begins at once."""
+        super().__init__()
+        self._document_id = document
+        self._correct_at_once = correct
+        self._document: DocumentRow | None = None
+        self._pages: list[PageHead] = []
+        self._page = 1
+        self._view = View.FIELDS
+        self._trace: str | None = None
+
+    def body(self) -> Iterable[Widget]:
+        """The heading; fields and text below."""
+        yield Static(id="heading", markup=False)
+        yield ChoiceBar()
+        with Horizontal():
+            with Vertical(id="fields-side"):
+                yield FieldList()
+            with Vertical(id="text-side"):
+                yield TextView()
+
+    async def on_mount(self) -> None:
+        """Show what is known."""
+        self.query_one(PathInput).focus()
+        await self._load()
+        if self._document is not None and self._document.state not in FINAL_STATES:
+            self._view = View.SUMMARY  # what the model writes can be watched
+        self._show_view()
+        if self._correct_at_once:
+            self.action_correct()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Fields and text side by side need room."""
+        self.set_class(event.size.width >= _WIDE, "-wide")
+        self._show_view()
+
+    @property
+    def chosen(self) -> Sequence[str]:
+        """The document."""
+        return [self._document_id]
+
+    @property
+    def _is_wide(self) -> bool:
+        return self.has_class("-wide")
+
+    # News
+
+    def documents_changed(self, documents: frozenset[str]) -> None:
+        """Show what is new, and leave cursor, view and what is being typed."""
+        if self._document_id in documents:
+            self._reload()
+
+    def text_written(self, document: str) -> None:
+        """Show what the model writes."""
+        if document == self._document_id and self._view is View.SUMMARY:
+            self._show_text()
+
+    @work(group="reload-document", exclusive=True, exit_on_error=False)
+    async def _reload(self) -> None:
+        if self.shell.ledger.document(self._document_id) is None:
+            self.shell.say("The document was forgotten.")
+            self.dismiss()
+            return
+        self._trace = None
+        await self._load()
+        self._show_view()
+
+    async def _load(self) -> None:
+        ledger = self.shell.ledger
+        document, row = ledger.document(self._document_id), self.shell.store.get(self._document_id)
+        if document is None or row is None:
+            return
+        self._document = document
+        self._pages = page_heads(ledger, self._document_id)
+        position = self.shell.store.position(self._document_id)
+        place = "" if position is None else f"{position + 1:,} of {len(self.shell.store.view):,}"
+        self.query_one("#heading", Static).update(heading(document, row, place))
+        await self.query_one(FieldList).show(list(field_lines(document, ledger.fields(self._document_id))))
+
+    # What is shown
+
+    def _show_view(self) -> None:
+        if not self.is_ready:
+            return
+        if self._is_wide and self._view is View.FIELDS:
+            self._view = View.TEXT
+        self.set_class(self._view is View.FIELDS, "-fields")
+        self._show_text()
+
+    def _show_text(self) -> None:
+        text = self.query_one(TextView)
+        words = ""
+        match self._view:
+            case View.TEXT | View.FIELDS:
+                words = self._show_page(text)
+            case View.SUMMARY:
+                words = self._show_summary(text)
+            case View.TRACE if self._trace is None:
+                self._load_trace()
+            case View.TRACE:
+                text.show(self._trace or "")
+        views = [view for view in View if not (self._is_wide and view is View.FIELDS)]
+        self.query_one(ChoiceBar).show([(view, view) for view in views], self._view, words)
+
+    def _show_page(self, text: TextView) -> str:
+        page = next((page for page in self._pages if page.number == self._page), None)
+        if page is None:
+            text.show("")
+            return "No page has been read yet."
+        line = self.query_one(FieldList).cursor
+        span = None
+        if line is not None and line.page == page.number and line.start is not None and line.end is not None:
+            span = (line.start, line.end)
+        text.show(page_text(self.shell.ledger, self._document_id, page.number), span)
+        return page_line(page, len(self._pages))
+
+    def _show_summary(self, text: TextView) -> str:
+        document = self._document
+        live = self.shell.live_text.get(self._document_id, "")
+        if document is not None and document.state not in FINAL_STATES and live:
+            text.show(live)
+            text.scroll_end(animate=False)
+            return "The model writes:"
+        text.show(document.summary if document is not None else "")
+        return "" if document is not None and document.summary else "There is no summary yet."
+
+    @work(group="trace", exclusive=True, exit_on_error=False)
+    async def _load_trace(self) -> None:
+        document = self._document
+        if document is None:
+            return
+
+        def load() -> str:
+            with Ledger.open(self.shell.settings) as ledger:
+                return "\n".join(trace(ledger, document))
+
+        self._trace = await in_background(load)
+        if self._view is View.TRACE:
+            self._show_text()
+
+    # What the widgets say
+
+    @on(FieldList.CursorMoved)
+    def _field_moved(self, message: FieldList.CursorMoved) -> None:
+        if message.line.page is not None:
+            self._page = message.line.page
+        if self._view in {View.TEXT, View.FIELDS}:
+            self._show_text()
+
+    @on(FieldList.Chosen)
+    def _field_chosen(self) -> None:
+        self.action_correct()
+
+    @on(FieldList.Corrected)
+    def _corrected(self, message: FieldList.Corrected) -> None:
+        self.shell.ask(Correct(self._document_id, message.name, message.value))
+        self.query_one(PathInput).focus()
+
+    @on(ChoiceBar.Chosen)
+    def _view_chosen(self, message: ChoiceBar.Chosen) -> None:
+        self._view = View(message.name)
+        self._show_view()
+
+    # Actions
+
+    def action_back(self) -> None:
+        """Leave the page."""
+        self.dismiss()
+
+    def action_move(self, step: int) -> None:
+        """Move over the fields, or through the text where only that is shown."""
+        if self._is_wide or self._view is View.FIELDS:
+            self.query_one(FieldList).move(step)
+        else:
+            self.query_one(TextView).scroll_relative(y=step, animate=False)
+
+    def action_scroll_text(self, step: int) -> None:
+        """Scroll the text; at its end turn the page."""
+        text = self.query_one(TextView)
+        at_end = text.scroll_y >= text.max_scroll_y if step > 0 else text.scroll_y <= 0
+        if at_end and self._view is View.TEXT:
+            self.action_turn(step)
+        else:
+            text.scroll_relative(y=step * max(1, text.size.height - 1), animate=False)
+
+    def action_turn(self, step: int) -> None:
+        """Show another page of the text."""
+        numbers = [page.number for page in self._pages]
+        if self._page + step in numbers:
+            self._page += step
+            self._view = View.TEXT
+            self._show_view()
+
+    def action_next_view(self, step: int) -> None:
+        """Show the next view."""
+        views = [view for view in View if not (self._is_wide and view is View.FIELDS)]
+        place = views.index(self._view) if self._view in views else 0
+        self._view = views[(place + step) % len(views)]
+        self._show_view()
+
+    def action_copy_value(self) -> None:
+        """Copy the value under the cursor."""
+        line = self.query_one(FieldList).cursor
+        if line is not None and line.value:
+            self.app.copy_to_clipboard(line.value)
+            self.shell.say(f"{line.name} copied, if this terminal lets programs copy.")
+
+    async def action_neighbour(self, step: int) -> None:
+        """Show another document of the In-tray."""
+        neighbour = self.shell.store.neighbour(self._document_id, step)
+        if neighbour is None or self.query_one(FieldList).is_editing:
+            return
+        self._document_id, self._page, self._trace = neighbour, 1, None
+        await self._load()
+        self._show_view()
+
+    @work(group="correct", exclusive=True, exit_on_error=False)
+    async def action_correct(self) -> None:
+        """Let the user say what the field under the cursor really is."""
+        fields = self.query_one(FieldList)
+        line = fields.cursor
+        if line is None or self._document is None:
+            self.shell.say("There is nothing to correct yet.", severity="warning")
+            return
+        if not self._is_wide:
+            self._view = View.FIELDS
+            self._show_view()
+        if line.name == CATEGORY:
+            await self._choose_category(line, self._document)
+        else:
+            await fields.edit()
+
+    async def _choose_category(self, line: FieldLine, document: DocumentRow) -> None:
+        from tasks.recipes import load_recipe
+
+        try:
+            recipe = load_recipe(document.recipe, self.shell.settings.recipes_path)
+        except ConfigError as error:
+            self.shell.say(f"{error.message}\n{error.remedy}", severity="error")
+            return
+        categories = [(category.name, category.describe) for category in recipe.categories]
+        chosen = await self.app.push_screen_wait(ChooseCategory(categories, line.value))
+        if chosen is not None:
+            self.shell.ask(Correct(document.id, CATEGORY, chosen))
