@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from shutil import which
 
@@ -36,7 +37,7 @@ def open_original(path: bytes) -> None:
         )
     try:
         # No shell, and an absolute path: nothing in a name can be taken for an option or a command.
-        subprocess.Popen(
+        viewer = subprocess.Popen(
             [command, str(original)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -47,6 +48,7 @@ def open_original(path: bytes) -> None:
         raise ServiceError(
             f"{command} cannot be started: {error.strerror}.", f"The file is at {shown}"
         ) from error
+    threading.Thread(target=viewer.wait, daemon=True).start()  # or it would stay in the table of processes
 
 
 def _viewer() -> str | None:

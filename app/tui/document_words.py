@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from textual.content import Content
 
+from app.plain_text import shortened
 from app.tui.columns import stage_bar
 from app.tui.text import plain
 from app.tui.widgets.field_list import FieldLine
@@ -63,5 +64,5 @@ def page_line(page: PageHead, count: int) -> str:
         case TextSource.NONE:
             source = "no text"
     turned = f", turned by {page.rotation}°" if page.rotation else ""
-    error = f": {page.error}" if page.error else ""
+    error = f": {shortened(page.error, 200)}" if page.error else ""
     return f"Page {page.number} of {count}   {source}{turned}{error}"

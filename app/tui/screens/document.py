@@ -234,7 +234,9 @@ What you corrected stays, also when the document is read again."""
         text = self.query_one(TextView)
         words = ""
         match self._view:
-            case View.TEXT | View.FIELDS:
+            case View.FIELDS:
+                pass
+            case View.TEXT:
                 words = self._show_page(text)
             case View.SUMMARY:
                 words = self._show_summary(text)

@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from app.dropped import parse_dropped
 from app.tui.text import plain
 
 
@@ -39,6 +40,11 @@ class _ValueInput(Input):
     def action_leave(self) -> None:
         """Stop correcting."""
         self.post_message(self.Left())
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Files may be dropped here, too; any other text is what it is."""
+        if parse_dropped(event.text).paths:
+            event.prevent_default()  # and let it climb to the application, which takes them
 
 
 class _Row(Horizontal):
