@@ -15,6 +15,7 @@ from app.plain_text import visible
 from app.tui.background import in_background
 from app.tui.screens.confirm import Confirm
 from app.tui.text import plain
+from app.tui.widgets.plain_input import PlainInput
 
 ENDINGS = (".csv", ".jsonl", ".md")
 
@@ -47,7 +48,7 @@ class SaveAs(ModalScreen[tuple[Path, bool] | None]):
         documents = "1 document" if self._count == 1 else f"{self._count:,} documents"
         with Vertical():
             yield Static(plain(f"Write {documents} to a file", "bold"), markup=False)
-            yield Input(str(Path.home() / "shoebox.csv"), id="path", select_on_focus=False)
+            yield PlainInput(str(Path.home() / "shoebox.csv"), id="path", select_on_focus=False)
             yield Static("", id="problem", markup=False)
             yield Static(
                 ".csv for spreadsheets, .jsonl with everything, .md to read. Enter writes, Escape leaves.",

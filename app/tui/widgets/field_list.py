@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 
 from app.dropped import parse_dropped
 from app.tui.text import plain
+from app.tui.widgets.plain_input import PlainInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class FieldLine:
     end: int | None = None
 
 
-class _ValueInput(Input):
+class _ValueInput(PlainInput):
     """The value while it is being corrected."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]

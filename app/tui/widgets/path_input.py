@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from rich.segment import Segment
-from rich.text import Text
 from textual import events, work
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.strip import Strip
-from textual.widgets import Input
 
 from app.dropped import parse_dropped
 from app.intake import counted
-from app.plain_text import visible
 from app.tui.background import in_background
 from app.tui.completion import Completion, complete
+from app.tui.widgets.plain_input import PlainInput
 
 if TYPE_CHECKING:
     from app.tui.app import ShoeboxApp
@@ -46,7 +44,7 @@ class _Look:
     hint: str = ""
 
 
-class PathInput(Input):
+class PathInput(PlainInput):
     """One line at the bottom of each screen. As long as it is empty it leaves all keys to the screen.
 
     Names are shown made safe; the value stays as it is.
@@ -230,20 +228,6 @@ class PathInput(Input):
             end = left + hint.cell_length
             strips[0] = Strip.join([line.crop(0, left), hint, line.crop(end)]).crop(0, line.cell_length)
         return strips
-
-    @property
-    def _value(self) -> Text:
-        return Text(_drawn(self.value), no_wrap=True, overflow="ignore", end="")
-
-    def _position_to_cell(self, position: int) -> int:
-        return Text(_drawn(self.value[:position])).cell_len
-
-
-def _drawn(value: str) -> str:
-    """A text of the same length, so that the cursor stands where it belongs, in which nothing acts."""
-    if visible(value) == value:
-        return value
-    return "".join(character if visible(character) == character else "�" for character in value)
 
 
 def _look_at(text: str, base: Path) -> _Look:
