@@ -98,7 +98,7 @@ class ClerkClient:
     def _ended(self) -> None:
         """The clerk has ended. It ends by itself only when it was left, so something has killed it."""
         if self._process is not None:
-            self._process.input.abort()
+            self._process.drop()
             self._process = None
         if self._closed:
             return
@@ -152,8 +152,14 @@ class _Process:
                 await self.sending.ended.wait()
                 await self.reading.ended.wait()
         except TimeoutError:
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the pipes at once."""
+        # Never abort a pipe that is closing: asyncio would let go of whichever pipe has its number next.
+        if not self.input.is_closing():
             self.input.abort()
-            self.output.close()
+        self.output.close()
 
 
 async def _start(
