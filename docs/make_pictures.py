@@ -1,24 +1,19 @@
 """Make the pictures of the README from the running program: `python -m docs.make_pictures`.
 
-Reads sample documents in a private home. The terminal UI is driven by keys, with real services behind it; the
-commands run on a terminal of their own. What both show is written as SVG. The SVG names no web font, so
-looking at it asks nobody for anything.
+Drives the terminal UI by keys in a private home, with real services reading sample documents, and writes what
+it shows as SVG. The SVG names no web font, so looking at it asks nobody for anything.
 """
 
 import asyncio
 import os
-import pty
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
 from textual.pilot import Pilot
 
+from app import services
 from app.tui.app import ShoeboxApp
 from app.tui.clerk import ClerkClient
 from app.tui.store import Filter
@@ -27,8 +22,8 @@ from tasks.settings import Settings
 from tests import samples
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
-ROOT = Path(__file__).resolve().parent.parent
-WIDTH = 118
+SIZE = (132, 34)
+"""Columns and rows."""
 SHOWN = (
     "invoice-de.pdf",
     "invoice-en.pdf",
@@ -44,34 +39,26 @@ SHOWN = (
 
 
 def main() -> None:
-    """Read the samples and write a picture of each command."""
+    """Have the samples read, and write the pictures."""
+    PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="shoebox-pictures-") as folder:
         home = Path(folder)
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("SHOEBOX_")},
-            "SHOEBOX_DATA_DIR": str(home / "data"),
-            "XDG_CONFIG_HOME": str(home / "config"),
-            "COLUMNS": str(WIDTH),
-            "TERM": "xterm-256color",
-            "PYTHONPATH": str(ROOT),
-        }
+        settings = Settings(data_dir=home / "data")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SHOEBOX_")}
         papers = home / "Papers"
         papers.mkdir()
         for name in SHOWN:
             samples.make(name, papers)
-        PICTURES.mkdir(exist_ok=True)
         try:
-            asyncio.run(_draw_ui(Settings(data_dir=home / "data"), environment, papers))
-            _draw("ls", _printed(environment, home, "ls"))
-            _draw("show", _printed(environment, home, "show", "scanned-invoice.pdf"))
+            asyncio.run(_draw_ui(settings, {**environment, "XDG_CONFIG_HOME": str(home)}, papers))
         finally:
-            _printed(environment, home, "down")
+            services.down(settings)
 
 
 async def _draw_ui(settings: Settings, environment: dict[str, str], papers: Path) -> None:
     """Drop the papers on the UI, watch them being read, and look at one and at the machines."""
     app = ShoeboxApp(settings, ClerkClient(settings, environment))
-    async with app.run_test(size=(132, 34)) as pilot:
+    async with app.run_test(size=SIZE) as pilot:
         await _until(pilot, lambda: app.link.up)
         app.take_text("\n".join(str(path) for path in sorted(papers.iterdir())))
         await _until(pilot, lambda: _is_in_the_middle(app))
@@ -117,40 +104,12 @@ async def _shoot(app: ShoeboxApp, pilot: Pilot[None], name: str) -> None:
     _write(name, app.export_screenshot(title="Shoebox"))
 
 
-def _printed(environment: dict[str, str], cwd: Path, *arguments: str) -> str:
-    """What a command prints on a terminal."""
-    parent, child = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app", *arguments], stdout=child, stderr=child, env=environment, cwd=cwd
-    )
-    os.close(child)
-    output = b""
-    while True:
-        try:
-            piece = os.read(parent, 65536)
-        except OSError:  # Linux says EIO when the last writer has gone
-            break
-        if not piece:
-            break
-        output += piece
-    os.close(parent)
-    process.wait()
-    return f"$ ./run.sh {' '.join(arguments)}\n" + output.decode().replace("\r\n", "\n")
-
-
-def _draw(name: str, printed: str) -> None:
-    # The private home is not the reader's.
-    text = Text.from_ansi(re.sub(r"/\S*/Papers/", "/home/you/Papers/", printed))
-    with Path(os.devnull).open("w") as nowhere:
-        console = Console(record=True, width=WIDTH, file=nowhere)
-        console.print(text)
-    _write(name, console.export_svg(title="Shoebox"))
-
-
 def _write(name: str, svg: str) -> None:
     svg = re.sub(r"@font-face\s*\{.*?\}", "", svg, flags=re.DOTALL)
     # Some programs drop spaces at the beginning of a text unless they are told to keep them.
     svg = svg.replace("<text ", '<text xml:space="preserve" ')
+    # The folder of this run's sockets is not the reader's.
+    svg = re.sub(r"/\w+/shoebox-\d+-[0-9a-f]+", "/run/user/1000/shoebox", svg)
     (PICTURES / f"{name}.svg").write_text(svg)
 
 
