@@ -44,7 +44,11 @@ _FLUSH_SECONDS = 0.05
 _GATHER_SECONDS = 0.12
 _PATIENCE_SECONDS = 3.0
 """At the end, for files that were dropped a moment ago."""
+_QUIET_SECONDS = 0.1
+"""A paste goes through the focused widget and several workers: for so long none of them may run."""
 _TURN_SECONDS = 0.02
+_ARRIVAL_GROUPS = frozenset({"arrival", "paste", "take"})
+"""Workers through which files arrive, here and in the inputs."""
 _LIVE_CHARACTERS = 4_000
 _SHOWN_PROBLEMS = 8
 _MACHINES_SECONDS = 2.0
@@ -304,11 +308,18 @@ class ShoeboxApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave, once what was dropped a moment ago has been handed to the clerk."""
+        self._leave()
+
+    @work(group="leave", exclusive=True, exit_on_error=False)
+    async def _leave(
+        self,
+    ) -> None:  # as a worker, because what it waits for needs the application's own turns
         until = monotonic() + _PATIENCE_SECONDS
-        while self._is_taking and monotonic() < until:
+        quiet_since = monotonic()
+        while monotonic() < until and monotonic() < quiet_since + _QUIET_SECONDS:
             await asyncio.sleep(_TURN_SECONDS)
-        # A request that has just been made is written in the loop's next turn.
-        await asyncio.sleep(_TURN_SECONDS)
+            if self._is_taking:
+                quiet_since = monotonic()
         self.exit()
 
     @property
@@ -317,7 +328,7 @@ class ShoeboxApp(App[None]):
         if self.front is not self.screen:
             return False
         return bool(self._arriving) or any(
-            worker.group == "arrival" and not worker.is_finished for worker in self.workers
+            worker.group in _ARRIVAL_GROUPS and not worker.is_finished for worker in self.workers
         )
 
     def action_help(self) -> None:
