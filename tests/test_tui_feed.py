@@ -2,10 +2,12 @@
 
 import asyncio
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from redis import Redis
 
 from app.services import find_server
@@ -61,103 +63,101 @@ async def until(condition: Callable[[], object], seconds: float = 20) -> None:
             await asyncio.sleep(0.01)
 
 
+class Follower:
+    """What the feed has told."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        """The documents of the events, in order."""
+        self.links: list[Link] = []
+
+    @asynccontextmanager
+    async def follow(self, url: str) -> AsyncIterator[None]:
+        """Follow until the end of the block."""
+        settings = Settings(redis_url=SecretStr(url))
+        following = asyncio.create_task(follow(settings, "h", self._take, self.links.append))
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    def _take(self, events: list[Event]) -> None:
+        self.seen += [one.document for one in events]
+
+    @property
+    def is_linked(self) -> bool:
+        return bool(self.links) and self.links[-1].up
+
+
 def test_events_come_in_order_and_go_on_after_redis_was_killed(server: Server) -> None:
-    seen: list[str] = []
-    links: list[Link] = []
-    settings = Settings(redis_url=server.url)
+    feed = Follower()
 
     async def scenario() -> None:
-        following = asyncio.create_task(
-            follow(settings, "h", lambda events: seen.extend(one.document for one in events), links.append)
-        )
-        client = server.client()
-        await until(lambda: links and links[-1].up)
-        for number in range(1_500):  # more than one batch
-            emit(client, "h", event(str(number)))
-        await until(lambda: len(seen) == 1_500)
-        server.kill()
-        await until(lambda: not links[-1].up)
-        assert "Redis" in links[-1].problem
-        server.start()
-        await until(lambda: links[-1].up)
-        emit(client, "h", event("afterwards"))
-        await until(lambda: seen[-1] == "afterwards")
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        async with feed.follow(server.url):
+            client = server.client()
+            await until(lambda: feed.is_linked)
+            for number in range(1_500):  # more than one batch
+                emit(client, "h", event(str(number)))
+            await until(lambda: len(feed.seen) == 1_500)
+            server.kill()
+            await until(lambda: not feed.is_linked)
+            assert "Redis" in feed.links[-1].problem
+            server.start()
+            await until(lambda: feed.is_linked)
+            emit(client, "h", event("afterwards"))
+            await until(lambda: feed.seen[-1] == "afterwards")
 
     asyncio.run(scenario())
-    assert seen == [*map(str, range(1_500)), "afterwards"]
-    assert [link.up for link in links] == [True, False, True]
+    assert feed.seen == [*map(str, range(1_500)), "afterwards"]
+    assert [link.up for link in feed.links] == [True, False, True]
 
 
 def test_what_was_told_before_is_in_the_ledger_and_not_told_again(server: Server) -> None:
-    seen: list[str] = []
-    links: list[Link] = []
+    feed = Follower()
     client = server.client()
     emit(client, "h", event("before"))
 
     async def scenario() -> None:
-        following = asyncio.create_task(
-            follow(
-                Settings(redis_url=server.url),
-                "h",
-                lambda events: seen.extend(one.document for one in events),
-                links.append,
-            )
-        )
-        await until(lambda: links and links[-1].up)
-        emit(client, "h", event("after"))
-        await until(lambda: seen)
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        async with feed.follow(server.url):
+            await until(lambda: feed.is_linked)
+            emit(client, "h", event("after"))
+            await until(lambda: feed.seen)
 
     asyncio.run(scenario())
-    assert seen == ["after"]
+    assert feed.seen == ["after"]
 
 
 def test_an_event_of_another_version_is_passed_over(server: Server) -> None:
-    seen: list[str] = []
-    links: list[Link] = []
+    feed = Follower()
     client = server.client()
 
     async def scenario() -> None:
-        following = asyncio.create_task(
-            follow(
-                Settings(redis_url=server.url),
-                "h",
-                lambda events: seen.extend(one.document for one in events),
-                links.append,
-            )
-        )
-        await until(lambda: links and links[-1].up)
-        client.xadd(stream_key("h"), {"event": '{"kind": "telepathy"}'})
-        client.xadd(stream_key("h"), {"thing": b"\xff\xfe"})
-        emit(client, "h", event("known"))
-        await until(lambda: seen)
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        async with feed.follow(server.url):
+            await until(lambda: feed.is_linked)
+            client.xadd(stream_key("h"), {"event": '{"kind": "telepathy"}'})
+            client.xadd(stream_key("h"), {"thing": b"\xff\xfe"})
+            emit(client, "h", event("known"))
+            await until(lambda: feed.seen)
 
     asyncio.run(scenario())
-    assert seen == ["known"]
+    assert feed.seen == ["known"]
 
 
 def test_without_any_redis_it_says_so_and_finds_one_that_comes(tmp_path: Path) -> None:
-    links: list[Link] = []
-    settings = Settings(redis_url=f"unix://{tmp_path / 'r.sock'}")
+    feed = Follower()
     servers: list[Server] = []
 
     async def scenario() -> None:
-        following = asyncio.create_task(follow(settings, "h", lambda _: None, links.append))
-        await until(lambda: links)
-        assert not links[0].up
-        servers.append(Server(tmp_path))
-        await until(lambda: links[-1].up)
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        async with feed.follow(f"unix://{tmp_path / 'r.sock'}"):
+            await until(lambda: feed.links)
+            assert not feed.is_linked
+            servers.append(Server(tmp_path))
+            await until(lambda: feed.is_linked)
 
     try:
         asyncio.run(scenario())
     finally:
         for started in servers:
             started.kill()
-    assert [link.up for link in links] == [False, True]
+    assert [link.up for link in feed.links] == [False, True]
