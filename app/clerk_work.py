@@ -21,7 +21,7 @@ from app.requests import (
     StopAdding,
 )
 from app.taking import Refused, Taken, take_files
-from tasks.documents import FINAL_STATES
+from tasks.corrections import CATEGORY
 from tasks.errors import NotFoundError, ServiceError, ShoeboxError
 from tasks.home import Home
 from tasks.ledger import DocumentRow, Ledger
@@ -217,16 +217,16 @@ def _correct(settings: Settings, job: Job, request: Correct) -> Reply:
         document = home.ledger.document(request.document)
         if document is None:
             raise NotFoundError(f"The document {request.document} is no longer there.")
-        correction = home.correct(document, request.field, request.value)
+        said = home.correct(document, request.field, request.value)
         home.release()
-        changed = home.ledger.document(request.document)
-    is_read = changed is not None and changed.state not in FINAL_STATES and not changed.provisional
-    value = f"is {correction.new!r} now" if correction.new else "is empty now"
-    again = ", and its fields are read" if is_read else ""
+    is_changed = said.old != said.new
+    value = f"{said.new!r}" if said.new else "empty"
+    word = f"is {value} now" if is_changed else f"is {value}: confirmed"
+    again = ", and its fields are read" if is_changed and said.field == CATEGORY else ""
     return Reply(
         job.number,
         ok=True,
-        message=f"{request.field} of {document.name} {value}{again}.",
+        message=f"{request.field} of {document.name} {word}{again}.",
         documents=(document.id,),
     )
 

@@ -326,6 +326,8 @@ def test_corrections_outlive_a_retry_on_a_running_system(own_system: Callable[..
         category = await client.ask(Correct(document, "category", "receipt"))
         assert category.message.endswith("is 'receipt' now, and its fields are read.")
         assert (await ended()).category == "receipt"
+        confirmed = await client.ask(Correct(document, "category", "receipt"))
+        assert confirmed.message == "category of invoice-en.pdf is 'receipt': confirmed."
         refused = await client.ask(Correct(document, "date", "soon"))
         assert (refused.ok, "3.2.2026" in refused.remedy) == (False, True)
         assert (await client.ask(SetUrgent((document,)))).problems[0].name == "invoice-en.pdf"
