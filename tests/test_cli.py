@@ -90,6 +90,30 @@ def test_documents_can_be_cancelled_and_removed_while_nothing_runs(command: Syst
     assert all(path.exists() for path in paths)
 
 
+def test_documents_are_corrected_and_made_urgent_while_nothing_runs(command: System) -> None:
+    with Ledger.open(command.settings) as ledger:
+        pipeline, rows = Pipeline(ledger, command.settings), []
+        for name in ("read.txt", "waiting.txt"):
+            (command.folder / name).write_text(name)
+            rows.append(pipeline.submit(command.folder / name, "builtin", urgent=False).document)
+        ledger.put_pages(rows[0].id, [Page(number=1, text="Sum: 7", source=TextSource.LAYER, score=1.0)])
+        ledger.update_document(rows[0].id, state=State.DONE, category="invoice", confidence=0.9)
+    done = command.run("correct", "read.txt", "total", "-12,50")
+    assert "total -12.50, instead of -" in done.stdout
+    assert "-12.50, confirmed" in command.run("correct", "read.txt", "total", "-12.50").stdout
+    assert command.documents()[0].amount == "-12.50"
+    shown = command.json("show", "read.txt")
+    assert [(field["name"], field["status"]) for field in shown["fields"]] == [("total", "corrected")]
+    assert [said["new"] for said in shown["corrections"]] == ["-12.50", "-12.50"]
+    wrong = command.run("correct", "read.txt", "category", "bribe", check=False)
+    assert (wrong.returncode, "invoice, receipt" in wrong.stderr) == (ExitCode.USAGE, True)
+    command.run("urgent", "waiting.txt")
+    assert command.documents()[1].urgent
+    command.run("urgent", "waiting.txt", "--off")
+    assert not command.documents()[1].urgent
+    assert "done already" in command.run("urgent", "read.txt", check=False).stderr
+
+
 def test_a_wrong_setting_is_named(command: System) -> None:
     command.environment["SHOEBOX_RENDER_DPI"] = "7"
     done = command.run("ls", check=False)
