@@ -14,7 +14,17 @@ from tasks.overview import Overview
 from tasks.page_queries import PageHead
 
 CATEGORY = "category"
-_BAD = frozenset({State.FAILED, State.QUARANTINED, State.CANCELLED})
+# As `tasks.corrections` has them; it stands on the engines, which the UI does not import.
+_BY_PERSON = "you"
+_SAID_BY_PERSON = ("corrected by you",)
+_CORRECTABLE = frozenset({State.DONE, State.REVIEW})
+_STYLES = {
+    State.RUNNING: "$text-accent",
+    State.DONE: "$text-success",
+    State.REVIEW: "$text-warning",
+    State.FAILED: "$text-error",
+    State.QUARANTINED: "$text-error",
+}
 
 
 def heading(document: DocumentRow, row: Overview, place: str) -> Content:
@@ -28,11 +38,11 @@ def heading(document: DocumentRow, row: Overview, place: str) -> Content:
 
 
 def _state(document: DocumentRow, row: Overview) -> Content:
-    style = "$text-error" if document.state in _BAD else "$text-accent"
+    style = _STYLES.get(document.state, "$text-muted")
     facts = [plain(document.state.value, f"bold {style}"), plain(stage_bar(row))]
     if document.urgent:
         facts.append(plain("urgent", "bold"))
-    if document.engine:
+    if document.engine and document.engine != _BY_PERSON:
         provisional = ", provisional" if document.provisional else ""
         facts.append(plain(f"read by the {document.engine} engine{provisional}", "dim"))
     if document.read_share < 1:
@@ -40,11 +50,16 @@ def _state(document: DocumentRow, row: Overview) -> Content:
     return Content("   ").join(fact for fact in facts if fact.plain)
 
 
+def _how_sure(document: DocumentRow) -> str:
+    if document.evidence == _SAID_BY_PERSON:
+        return FieldStatus.CORRECTED.value
+    return "" if document.confidence is None else f"{document.confidence:.0%}"
+
+
 def field_lines(document: DocumentRow, fields: list[Field]) -> Iterator[FieldLine]:
     """The category, and then the fields in the recipe's order."""
-    if document.category:
-        sure = "" if document.confidence is None else f"{document.confidence:.0%}"
-        yield FieldLine(CATEGORY, document.category, sure)
+    if document.category or document.state in _CORRECTABLE:
+        yield FieldLine(CATEGORY, document.category, _how_sure(document))
     for field in fields:
         where = f"p. {field.page}" if field.page else ""
         note = ", ".join(part for part in (field.status.value, where) if part)

@@ -128,6 +128,8 @@ What you corrected stays, also when the document is read again."""
         Binding("down", "move(1)", show=False),
         Binding("pageup", "scroll_text(-1)", show=False),
         Binding("pagedown", "scroll_text(1)", show=False),
+        Binding("home", "scroll_to_end(False)", show=False),
+        Binding("end", "scroll_to_end(True)", show=False),
     ]
     DEFAULT_CSS = """
     DocumentScreen {
@@ -150,7 +152,8 @@ What you corrected stays, also when the document is read again."""
         self._pages: list[PageHead] = []
         self._page = 1
         self._view = View.FIELDS
-        self._trace: str | None = None
+        self._trace = ""
+        self._trace_is_due = True
 
     def body(self) -> Iterable[Widget]:
         """The heading; fields and text below."""
@@ -175,7 +178,16 @@ What you corrected stays, also when the document is read again."""
     def on_resize(self, event: events.Resize) -> None:
         """Fields and text side by side need room."""
         self.set_class(event.size.width >= _WIDE, "-wide")
+        fields = self.query_one(FieldList)
+        if not self._is_wide and fields.is_editing:
+            self._view = View.FIELDS
         self._show_view()
+        self.call_after_refresh(fields.focus_typed)
+
+    def on_screen_resume(self) -> None:
+        """Another screen or a dialog was in front meanwhile."""
+        if self._document is not None:
+            self._reload()
 
     @property
     def chosen(self) -> Sequence[str]:
@@ -201,10 +213,11 @@ What you corrected stays, also when the document is read again."""
     @work(group="reload-document", exclusive=True, exit_on_error=False)
     async def _reload(self) -> None:
         if self.shell.ledger.document(self._document_id) is None:
-            self.shell.say("The document was forgotten.")
-            self.dismiss()
+            if self.app.screen is self:  # else as soon as the dialog in front is answered
+                self.shell.say("The document was forgotten.")
+                self.dismiss()
             return
-        self._trace = None
+        self._trace_is_due = True
         await self._load()
         self._show_view()
 
@@ -240,34 +253,44 @@ What you corrected stays, also when the document is read again."""
                 words = self._show_page(text)
             case View.SUMMARY:
                 words = self._show_summary(text)
-            case View.TRACE if self._trace is None:
-                self._load_trace()
             case View.TRACE:
-                text.show(self._trace or "")
-        views = [view for view in View if not (self._is_wide and view is View.FIELDS)]
-        self.query_one(ChoiceBar).show([(view, view) for view in views], self._view, words)
+                words = self._show_trace(text)
+        self.query_one(ChoiceBar).show([(view, view) for view in self._views], self._view, words)
+
+    @property
+    def _views(self) -> list[View]:
+        return [view for view in View if not (self._is_wide and view is View.FIELDS)]
 
     def _show_page(self, text: TextView) -> str:
-        page = next((page for page in self._pages if page.number == self._page), None)
+        first = self._pages[0] if self._pages else None
+        page = next((page for page in self._pages if page.number == self._page), first)
         if page is None:
-            text.show("")
-            return "No page has been read yet."
+            text.show((self._document_id, self._view), "")
+            return "No page has been read."
         line = self.query_one(FieldList).cursor
         span = None
         if line is not None and line.page == page.number and line.start is not None and line.end is not None:
             span = (line.start, line.end)
-        text.show(page_text(self.shell.ledger, self._document_id, page.number), span)
+        raw = page_text(self.shell.ledger, self._document_id, page.number)
+        text.show((self._document_id, page.number), raw, span)
         return page_line(page, len(self._pages))
 
     def _show_summary(self, text: TextView) -> str:
         document = self._document
         live = self.shell.live_text.get(self._document_id, "")
         if document is not None and document.state not in FINAL_STATES and live:
-            text.show(live)
-            text.scroll_end(animate=False)
+            text.show((self._document_id, "live"), live, follow=True)
             return "The model writes:"
-        text.show(document.summary if document is not None else "")
-        return "" if document is not None and document.summary else "There is no summary yet."
+        summary = document.summary if document is not None else ""
+        text.show((self._document_id, self._view), summary)
+        return "" if summary else "There is no summary yet."
+
+    def _show_trace(self, text: TextView) -> str:
+        text.show((self._document_id, self._view), self._trace)
+        if self._trace_is_due:
+            self._trace_is_due = False
+            self._load_trace()
+        return "" if self._trace else "Loading"
 
     @work(group="trace", exclusive=True, exit_on_error=False)
     async def _load_trace(self) -> None:
@@ -279,7 +302,10 @@ What you corrected stays, also when the document is read again."""
             with Ledger.open(self.shell.settings) as ledger:
                 return "\n".join(trace(ledger, document))
 
-        self._trace = await in_background(load)
+        loaded = await in_background(load)
+        if document.id != self._document_id:
+            return
+        self._trace = loaded
         if self._view is View.TRACE:
             self._show_text()
 
@@ -299,18 +325,24 @@ What you corrected stays, also when the document is read again."""
     @on(FieldList.Corrected)
     def _corrected(self, message: FieldList.Corrected) -> None:
         self.shell.ask(Correct(self._document_id, message.name, message.value))
+
+    @on(FieldList.Left)
+    def _editing_left(self) -> None:
         self.query_one(PathInput).focus()
 
     @on(ChoiceBar.Chosen)
     def _view_chosen(self, message: ChoiceBar.Chosen) -> None:
-        self._view = View(message.name)
-        self._show_view()
+        self._choose(View(message.name))
 
     # Actions
 
-    def action_back(self) -> None:
-        """Leave the page."""
-        self.dismiss()
+    async def action_back(self) -> None:
+        """Leave what is being typed, or the page."""
+        fields = self.query_one(FieldList)
+        if fields.is_editing:
+            await fields.leave()
+        else:
+            self.dismiss()
 
     def action_move(self, step: int) -> None:
         """Move over the fields, or through the text where only that is shown."""
@@ -328,20 +360,30 @@ What you corrected stays, also when the document is read again."""
         else:
             text.scroll_relative(y=step * max(1, text.size.height - 1), animate=False)
 
+    def action_scroll_to_end(self, last: bool) -> None:
+        """Show the beginning or the end of the text."""
+        text = self.query_one(TextView)
+        text.scroll_to(y=text.max_scroll_y if last else 0, animate=False)
+
     def action_turn(self, step: int) -> None:
         """Show another page of the text."""
         numbers = [page.number for page in self._pages]
-        if self._page + step in numbers:
-            self._page += step
-            self._view = View.TEXT
-            self._show_view()
+        place = numbers.index(self._page) if self._page in numbers else 0
+        if 0 <= place + step < len(numbers):
+            self._page = numbers[place + step]
+            self._choose(View.TEXT)
 
     def action_next_view(self, step: int) -> None:
         """Show the next view."""
-        views = [view for view in View if not (self._is_wide and view is View.FIELDS)]
+        views = self._views
         place = views.index(self._view) if self._view in views else 0
-        self._view = views[(place + step) % len(views)]
+        self._choose(views[(place + step) % len(views)])
+
+    def _choose(self, view: View) -> None:
+        self._view = view
         self._show_view()
+        if self._is_wide or view is View.FIELDS:
+            self.call_after_refresh(self.query_one(FieldList).focus_typed)
 
     def action_copy_value(self) -> None:
         """Copy the value under the cursor."""
@@ -353,10 +395,12 @@ What you corrected stays, also when the document is read again."""
     async def action_neighbour(self, step: int) -> None:
         """Show another document of the In-tray."""
         neighbour = self.shell.store.neighbour(self._document_id, step)
-        if neighbour is None or self.query_one(FieldList).is_editing:
+        fields = self.query_one(FieldList)
+        if neighbour is None or fields.is_editing:
             return
-        self._document_id, self._page, self._trace = neighbour, 1, None
+        self._document_id, self._trace, self._trace_is_due = neighbour, "", True
         await self._load()
+        self._page = (fields.cursor.page if fields.cursor else None) or 1
         self._show_view()
 
     @work(group="correct", exclusive=True, exit_on_error=False)
@@ -368,8 +412,7 @@ What you corrected stays, also when the document is read again."""
             self.shell.say("There is nothing to correct yet.", severity="warning")
             return
         if not self._is_wide:
-            self._view = View.FIELDS
-            self._show_view()
+            self._choose(View.FIELDS)
         if line.name == CATEGORY:
             await self._choose_category(line, self._document)
         else:

@@ -1,10 +1,11 @@
 """The fields of a document, one a row, to look through and to correct in place."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual import events, on
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -13,8 +14,12 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from app.dropped import parse_dropped
+from app.tui.background import in_background
 from app.tui.text import plain
 from app.tui.widgets.plain_input import PlainInput
+
+if TYPE_CHECKING:
+    from app.tui.app import ShoeboxApp
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,28 @@ class _ValueInput(PlainInput):
     class Left(Message):
         """The user changed nothing after all."""
 
+    def __init__(self, value: str) -> None:
+        super().__init__(
+            value, placeholder="empty: the document does not say", compact=True, select_on_focus=False
+        )
+
     def action_leave(self) -> None:
         """Stop correcting."""
         self.post_message(self.Left())
 
     def on_paste(self, event: events.Paste) -> None:
-        """Files may be dropped here, too; any other text is what it is."""
-        if parse_dropped(event.text).paths:
-            event.prevent_default()  # and let it climb to the application, which takes them
+        """Files may be dropped here, too; of any other text `Input` would keep the first line."""
+        event.prevent_default()
+        event.stop()
+        self._take(event.text)
+
+    @work(group="paste", exit_on_error=False)
+    async def _take(self, text: str) -> None:
+        dropped = await in_background(lambda: parse_dropped(text))
+        if dropped.paths:
+            cast("ShoeboxApp", self.app).take_text(text)
+        else:
+            self.replace(re.split(r"[\r\n]", text.strip("\r\n"), maxsplit=1)[0], *self.selection)
 
 
 class _Row(Horizontal):
@@ -59,6 +78,13 @@ class _Row(Horizontal):
         _ValueInput { width: 1fr; height: 1; border: none; padding: 0; }
     }
     """
+
+    @dataclass
+    class Clicked(Message):
+        """A click on the row; `times` is 2 for a double click."""
+
+        row: "_Row"
+        times: int
 
     def __init__(self, line: FieldLine) -> None:
         super().__init__()
@@ -80,9 +106,27 @@ class _Row(Horizontal):
         self.query_one(".value", Static).update(self._value())
         self.query_one(".note", Static).update(plain(line.note))
 
+    @property
+    def typed(self) -> _ValueInput | None:
+        """Where the value is being typed, if it is."""
+        return next(iter(self.query_children(_ValueInput)), None)
 
-class FieldList(VerticalScroll, can_focus=True):
-    """Fields with a cursor."""
+    async def edit(self, value: str) -> None:
+        """Have a value typed, beginning with this one."""
+        self.query_one(".value").display = False
+        await self.mount(_ValueInput(value), after=0)
+
+    async def show_value(self) -> None:
+        """No longer have it typed."""
+        await self.query_children(_ValueInput).remove()
+        self.query_one(".value").display = True
+
+    def on_click(self, event: events.Click) -> None:
+        self.post_message(self.Clicked(self, event.chain))
+
+
+class FieldList(VerticalScroll, can_focus=False):
+    """Fields with a cursor. It leaves the focus to the path input, except while a value is typed."""
 
     DEFAULT_CSS = "FieldList { scrollbar-size-vertical: 1; }"
 
@@ -99,14 +143,15 @@ class FieldList(VerticalScroll, can_focus=True):
         name: str
         value: str
 
-    @dataclass
+    class Left(Message):
+        """A value is no longer being typed."""
+
     class Chosen(Message):
         """The user clicked twice on a field."""
 
     def __init__(self) -> None:
         super().__init__()
         self._index = 0
-        self._wanted: list[FieldLine] = []
 
     @property
     def cursor(self) -> FieldLine | None:
@@ -117,11 +162,15 @@ class FieldList(VerticalScroll, can_focus=True):
     @property
     def is_editing(self) -> bool:
         """Whether a value is being corrected."""
-        return bool(self.query(_ValueInput))
+        return self._edited is not None
 
     @property
     def _rows(self) -> list[_Row]:
         return list(self.query_children(_Row))
+
+    @property
+    def _edited(self) -> _Row | None:
+        return next((row for row in self._rows if row.typed is not None), None)
 
     async def show(self, lines: Sequence[FieldLine]) -> None:
         """Show these fields. The cursor stays on its field, and what is being typed is kept."""
@@ -130,11 +179,22 @@ class FieldList(VerticalScroll, can_focus=True):
             for row, line in zip(rows, lines, strict=True):
                 row.show(line)
             return
-        name = self.cursor.name if self.cursor else ""
-        await self.remove_children(_Row)
-        await self.mount_all(_Row(line) for line in lines)
-        self._index = next((at for at, line in enumerate(lines) if line.name == name), 0)
-        self._place(self._index)
+        edited, name = self._edited, self.cursor.name if self.cursor else ""
+        typed = edited.typed.value if edited is not None and edited.typed is not None else ""
+        with self.app.batch_update():
+            await self.remove_children(_Row)
+            await self.mount_all(_Row(line) for line in lines)
+            self._place(next((at for at, line in enumerate(lines) if line.name == name), 0))
+            if edited is not None:
+                await self._edit_again(edited.line.name, typed)
+
+    async def _edit_again(self, name: str, typed: str) -> None:
+        row = next((row for row in self._rows if row.line.name == name), None)
+        if row is None:  # its category has no such field any more
+            self.post_message(self.Left())
+            return
+        await row.edit(typed)
+        self.focus_typed()
 
     def move(self, step: int) -> None:
         """Move the cursor."""
@@ -152,42 +212,42 @@ class FieldList(VerticalScroll, can_focus=True):
         self.post_message(self.CursorMoved(rows[self._index].line))
 
     async def edit(self) -> None:
-        """Let the user type the value of the field under the cursor."""
+        """Let the user type the value of the field under the cursor, or go on with the one begun."""
         rows = self._rows
-        if self.is_editing or not rows:
-            return
-        row = rows[self._index]
-        row.query_one(".value").display = False
-        typed = _ValueInput(
-            row.line.value,
-            placeholder="empty: the document does not say",
-            compact=True,
-            select_on_focus=False,
-        )
-        await row.mount(typed, after=0)
-        typed.focus()
+        if rows and not self.is_editing:
+            await rows[self._index].edit(rows[self._index].line.value)
+        self.focus_typed()
+
+    def focus_typed(self) -> None:
+        """If a value is being typed, go on with it."""
+        if self._edited is not None and self._edited.typed is not None:
+            self._edited.typed.focus()
+
+    async def leave(self) -> None:
+        """Forget what is being typed."""
+        if self._edited is not None:
+            await self._edited.show_value()
+            self.post_message(self.Left())
 
     @on(Input.Submitted)
     async def _save(self, message: Input.Submitted) -> None:
         message.stop()
-        name = self._rows[self._index].line.name
-        await self._end_editing()
-        self.post_message(self.Corrected(name, message.value.strip()))
+        edited = self._edited
+        if edited is not None:
+            await self.leave()
+            self.post_message(self.Corrected(edited.line.name, message.value.strip()))
 
     @on(_ValueInput.Left)
-    async def _end_editing(self) -> None:
-        for typed in self.query(_ValueInput):
-            row = typed.parent
-            await typed.remove()
-            if isinstance(row, _Row):
-                row.query_one(".value").display = True
-        self.focus()
+    async def _left(self) -> None:
+        await self.leave()
 
-    def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor, a double click corrects."""
-        for at, row in enumerate(self._rows):
-            if event.widget is row or (event.widget is not None and row in event.widget.ancestors):
-                self._place(at)
-                if event.chain == 2:
-                    self.post_message(self.Chosen())
-                return
+    @on(_Row.Clicked)
+    def _row_clicked(self, message: _Row.Clicked) -> None:
+        """A click moves the cursor, a double click corrects. Neither takes a value out of the hand."""
+        message.stop()
+        if self.is_editing:
+            self.focus_typed()
+            return
+        self._place(self._rows.index(message.row))
+        if message.times == 2:
+            self.post_message(self.Chosen())

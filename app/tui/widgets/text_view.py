@@ -4,11 +4,13 @@ A page may be 100 kB on one line: it is wrapped once for each width, and only li
 """
 
 import re
+from bisect import bisect_right
+from collections.abc import Hashable
+from functools import lru_cache
 from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -38,20 +40,21 @@ def wrap(text: str, width: int) -> list[Span]:
 
 
 def _wrap_line(line: str, offset: int, width: int) -> list[Span]:
-    if len(line) <= width and cell_len(drawn(line)) <= width:
+    if len(line) <= width and _cells(line) <= width:
         return [(offset, offset + len(line))]
+    cells_of = len if line.isascii() and line.isprintable() else _cells
     lines, begin, used = [], 0, 0
     for word in _WORD.finditer(line):
-        cells = cell_len(drawn(word[0].rstrip()))
+        cells = cells_of(word[0].rstrip())
         if used and used + cells > width:
             lines.append((offset + begin, offset + word.start()))
             begin, used = word.start(), 0
         if cells > width:
             *whole, (begin, _) = _cut(line, word.start(), word.end(), width)
             lines += [(offset + first, offset + last) for first, last in whole]
-            used = cell_len(drawn(line[begin : word.end()]))
+            used = cells_of(line[begin : word.end()])
         else:
-            used += cell_len(drawn(word[0]))
+            used += cells_of(word[0])
     lines.append((offset + begin, offset + len(line)))
     return lines
 
@@ -60,7 +63,7 @@ def _cut(line: str, start: int, end: int, width: int) -> list[Span]:
     """A word that is longer than a line, in pieces."""
     pieces, begin, used = [], start, 0
     for at in range(start, end):
-        cells = cell_len(drawn(line[at]))
+        cells = _character_cells(line[at])
         if used + cells > width and at > begin:
             pieces.append((begin, at))
             begin, used = at, 0
@@ -68,16 +71,17 @@ def _cut(line: str, start: int, end: int, width: int) -> list[Span]:
     return [*pieces, (begin, end)]
 
 
-class TextView(ScrollView, can_focus=True):
-    """Shows a text; long lines are wrapped."""
+def _cells(raw: str) -> int:
+    return cell_len(drawn(raw))
+
+
+_character_cells = lru_cache(maxsize=4096)(_cells)
+
+
+class TextView(ScrollView, can_focus=False):
+    """Shows a text; long lines are wrapped. Each text has a place of its own, to which it comes back."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"text--highlight"}
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "scroll_up", show=False),
-        Binding("down", "scroll_down", show=False),
-        Binding("home", "scroll_home", show=False),
-        Binding("end", "scroll_end", show=False),
-    ]
     DEFAULT_CSS = """
     TextView {
         scrollbar-size-vertical: 1;
@@ -89,8 +93,13 @@ class TextView(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._about: Hashable = None
+        self._places: dict[Hashable, int] = {}
+        """Which line was at the top of each text."""
         self._text = ""
         self._highlight: Span | None = None
+        self._sought: tuple[Hashable, Span] | None = None
+        """The highlight that was brought into sight; scrolling away from it is allowed."""
         self._lines: list[Span] = []
         self._wrapped_for = -1
 
@@ -99,38 +108,64 @@ class TextView(ScrollView, can_focus=True):
         """What is shown, as it came."""
         return self._text
 
-    def show(self, text: str, highlight: Span | None = None) -> None:
-        """Show a text, with the characters of `highlight` standing out and in sight."""
+    def show(
+        self, about: Hashable, text: str, highlight: Span | None = None, *, follow: bool = False
+    ) -> None:
+        """Show a text.
+
+        Args:
+            about: what the text is of. The place stays as long as it is the same, also if the text grows.
+            text: untrusted.
+            highlight: its characters stand out; when they are others than before they come into sight.
+            follow: stay at the end while the text grows, unless the user scrolls away from there.
+        """
+        is_other = about != self._about
+        at_end = is_other or self.scroll_offset.y >= self.max_scroll_y
+        if is_other:
+            self._places[self._about] = self.scroll_offset.y
+            self._about = about
         if text != self._text:
             self._text, self._wrapped_for = text, -1
-            self.scroll_home(animate=False)
         self._highlight = highlight
         self._wrap()
         self.refresh()
-        if highlight is not None:
-            # Only after the layout is it known how many lines are in sight.
-            self.call_after_refresh(self._bring_into_sight)
+        if follow and at_end:
+            self.scroll_to(y=self.max_scroll_y, animate=False, force=True, immediate=True)
+        elif is_other:
+            self.scroll_to(y=self._places.get(about, 0), animate=False, force=True, immediate=True)
+        # Only after the layout is it known how many lines are in sight.
+        self.call_after_refresh(self._bring_into_sight)
 
     def on_resize(self) -> None:
-        """Lines are as long as the window is wide."""
-        self._wrap()
+        """Lines are as long as the window is wide. The text that was at the top stays there."""
+        top = self.scroll_offset.y
+        start = self._lines[top][0] if top < len(self._lines) else 0
+        if self._wrap() and top:
+            self.scroll_to(y=self._line_of(start), animate=False, force=True, immediate=True)
+        self._bring_into_sight()
 
-    def _wrap(self) -> None:
+    def _wrap(self) -> bool:
         width = self.scrollable_content_region.width
         if width <= 0 or width == self._wrapped_for:
-            return
+            return False
         self._wrapped_for = width
         self._lines = wrap(self._text, width)
         self.virtual_size = Size(width, len(self._lines))
         self.refresh()
+        return True
+
+    def _line_of(self, character: int) -> int:
+        return max(0, bisect_right(self._lines, (character, len(self._text) + 1)) - 1)
 
     def _bring_into_sight(self) -> None:
-        if self._highlight is None:
+        if self._highlight is None or self._sought == (self._about, self._highlight):
             return
-        start = self._highlight[0]
-        line = next((number for number, (_, end) in enumerate(self._lines) if start < end), len(self._lines))
-        top, height = self.scroll_offset.y, self.scrollable_content_region.height
-        if not top <= line < top + height:
+        height = self.scrollable_content_region.height
+        if height <= 0 or self._wrapped_for < 0:
+            return  # it is not on the screen yet
+        self._sought = (self._about, self._highlight)
+        line = self._line_of(self._highlight[0])
+        if not self.scroll_offset.y <= line < self.scroll_offset.y + height:
             self.scroll_to(y=max(0, line - height // 3), animate=False, force=True)
 
     def render_line(self, y: int) -> Strip:
