@@ -89,5 +89,7 @@ def _field(field: Field) -> Content:
     name = plain(f"{field.name}: ", "dim")
     if field.status is FieldStatus.MISSING:
         return name + Content("not found")
+    if not field.value:
+        return name + Content("not in the document, you say")
     where = f"p. {field.page}, " if field.page else ""
     return name + plain(field.value, "bold") + plain(f"  ({where}{field.status.value})", "dim")
