@@ -11,11 +11,14 @@ from textual.widgets import Input
 from app.requests import AddFiles, Correct, Export, Remove
 from app.tui.app import ShoeboxApp
 from app.tui.screens.choose_category import ChooseCategory
+from app.tui.screens.confirm import Confirm
 from app.tui.screens.document import DocumentScreen
+from app.tui.screens.intray import InTray
 from app.tui.screens.save_as import SaveAs
 from app.tui.widgets.field_list import FieldList
 from app.tui.widgets.path_input import PathInput
 from app.tui.widgets.text_view import TextView, drawn, wrap
+from tasks.corrections import BY_PERSON, EVIDENCE
 from tasks.documents import Field, FieldStatus, Page, Stage, State, TextSource
 from tasks.engines.llm.base import CallTrace
 from tasks.events import Event, EventKind
@@ -226,6 +229,15 @@ def test_what_the_model_writes_is_shown_while_it_writes(settings: Settings, ledg
         )
         app._take_events([written])
         await until(pilot, lambda: '{"summary": "A [red]letter' in screen_text(app))
+        for number in range(90):
+            app._take_events([written.model_copy(update={"text": f"\nline {number}"})])
+            await pilot.pause()
+        await until(pilot, lambda: "line 89" in screen_text(app))
+        ledger.update_document(document, state=State.DONE, summary="A short letter.")
+        app._take_events(
+            [Event(kind=EventKind.DOCUMENT, document=document, state=State.DONE, stage=Stage.ANALYSE)]
+        )
+        await until(pilot, lambda: "A short letter." in screen_text(app))
 
     drive(settings, scenario, size=(130, 34))
 
@@ -294,6 +306,226 @@ def test_forget_and_export_from_the_page(settings: Settings, ledger: Ledger, tmp
         Export(str(target), (document,), replace=True)
     ]
     assert target.read_text() == "old", "it is the clerk that writes"
+
+
+def test_keys_move_over_the_fields_after_a_click_and_after_a_correction(
+    settings: Settings, ledger: Ledger
+) -> None:
+    document = enter_bill(ledger)
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        fields = (await opened(app, pilot, document)).query_one(FieldList)
+
+        def is_on(name: str) -> bool:
+            return fields.cursor is not None and fields.cursor.name == name
+
+        await pilot.click(FieldList, offset=(3, 1))
+        await until(pilot, lambda: is_on("total"))
+        assert highlighted(app) == "12,50"
+        await pilot.press("down")
+        await until(pilot, lambda: is_on("date"))
+        await pilot.click(TextView, offset=(3, 1))
+        await pilot.press("up", "f4")
+        await until(pilot, lambda: fields.is_editing)
+        assert is_on("total")
+        await pilot.press("escape", "down")
+        await until(pilot, lambda: is_on("date"))
+        assert app.screen.query_one(PathInput).has_focus
+
+    drive(settings, scenario, size=(130, 34))
+
+
+def test_a_double_click_corrects(settings: Settings, ledger: Ledger) -> None:
+    document = enter_bill(ledger)
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        screen = await opened(app, pilot, document)
+        await pilot.click(FieldList, offset=(20, 2), times=2)
+        await until(pilot, lambda: screen.query_one(FieldList).is_editing)
+        assert screen.query_one(FieldList).query_one(Input).placeholder == "empty: the document does not say"
+
+    drive(settings, scenario, size=(130, 34))
+
+
+def test_what_is_typed_goes_to_the_field_it_was_typed_for(settings: Settings, ledger: Ledger) -> None:
+    document = enter_bill(ledger)
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        fields = (await opened(app, pilot, document)).query_one(FieldList)
+        await pilot.press("down", "f4")
+        await until(pilot, lambda: fields.is_editing)
+        await pilot.press("9")
+        await pilot.click(FieldList, offset=(3, 2))
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.value == "12.509")
+        assert "12.509" in screen_text(app)
+        ledger.put_fields(document, [Field(name="new", value="x"), Field(name="total", value="12.50")])
+        ledger.update_document(document, title="Fields were read anew")
+        app._take_events(
+            [Event(kind=EventKind.DOCUMENT, document=document, state=State.DONE, stage=Stage.ANALYSE)]
+        )
+        await until(pilot, lambda: "Fields were read anew" in screen_text(app))
+        await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.value == "12.509")
+        await pilot.press("end", "8", "enter")
+        await until(pilot, lambda: asked(app, Correct))
+
+    assert drive(settings, scenario, size=(130, 34)).requests[-1] == Correct(document, "total", "12.5098")
+
+
+def test_a_field_that_is_gone_takes_its_correction_with_it(settings: Settings, ledger: Ledger) -> None:
+    document = enter_bill(ledger)
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        fields = (await opened(app, pilot, document)).query_one(FieldList)
+        await pilot.press("down", "f4")
+        await until(pilot, lambda: fields.is_editing)
+        ledger.put_fields(document, [])
+        ledger.update_document(document, title="No fields")
+        app._take_events(
+            [Event(kind=EventKind.DOCUMENT, document=document, state=State.DONE, stage=Stage.ANALYSE)]
+        )
+        await until(pilot, lambda: "No fields" in screen_text(app))
+        await until(pilot, lambda: app.screen.query_one(PathInput).has_focus)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ChooseCategory))
+
+    assert not [one for one in drive(settings, scenario).requests if isinstance(one, Correct)]
+
+
+@pytest.mark.parametrize("view", ["Text", "Trace"])
+def test_the_place_in_a_text_is_kept_when_the_document_changes(
+    settings: Settings, ledger: Ledger, view: str
+) -> None:
+    document = enter_bill(ledger)
+    long = TEXT + "\nmore" * 300
+    ledger.put_pages(document, [Page(number=2, text=long, source=TextSource.OCR, score=0.9)])
+    call = CallTrace(engine="ollama", model="m", purpose="fields", prompt_sha256="ab", prompt=long)
+    ledger.put_call(document, Stage.ANALYSE, 1, call)
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        text = (await opened(app, pilot, document)).query_one(TextView)
+        await pilot.press("down")
+        await until(pilot, lambda: highlighted(app) == "12,50")
+        if view == "Trace":
+            await pilot.press("f6", "f6")
+            await until(pilot, lambda: "call 1" in text.text)
+        await pilot.press("pagedown", "pagedown")
+        await until(pilot, lambda: text.scroll_offset.y > 40)
+        place = text.scroll_offset.y
+        ledger.put_call(document, Stage.ANALYSE, 2, call)
+        ledger.update_document(document, title="Changed meanwhile")
+        app._take_events(
+            [Event(kind=EventKind.DOCUMENT, document=document, state=State.DONE, stage=Stage.ANALYSE)]
+        )
+        await until(pilot, lambda: "Changed meanwhile" in screen_text(app))
+        await until(pilot, lambda: view == "Text" or "call 2" in text.text)
+        await pilot.pause()
+        assert text.scroll_offset.y == place
+        await pilot.press("home")
+        await until(pilot, lambda: text.scroll_offset.y == 0)
+        await pilot.press("end")
+        await until(pilot, lambda: text.scroll_offset.y == text.max_scroll_y)
+
+    drive(settings, scenario, size=(130, 34))
+
+
+@pytest.mark.parametrize("before", ["", "書類 👩 e\u0301\t\x1b[2J\u202e\x00 " * 40, "x" * 90_000 + "\n" * 70])
+@pytest.mark.parametrize("size", [(130, 34), (80, 24)])
+def test_the_quote_is_highlighted_to_the_character_and_in_sight(
+    settings: Settings, ledger: Ledger, before: str, size: tuple[int, int]
+) -> None:
+    document = enter_bill(ledger)
+    quote = "Summe\t12,50\x9b類 EUR"
+    text = before + quote + " after" * 2_000
+    ledger.put_pages(document, [Page(number=2, text=text, source=TextSource.LAYER, score=1.0)])
+    start, end = len(before), len(before) + len(quote)
+    ledger.put_fields(document, [Field(name="total", value="1", quote=quote, page=2, start=start, end=end)])
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        await opened(app, pilot, document)
+        await pilot.press("down")
+        if size[0] == 80:
+            await pilot.press("f6")
+        await until(pilot, lambda: highlighted(app).replace(" ", "") == drawn(quote).replace(" ", ""))
+
+    drive(settings, scenario, size=size)
+
+
+def test_what_a_person_said_is_said_to_be_theirs(settings: Settings, ledger: Ledger) -> None:
+    document = enter_bill(
+        ledger, engine=BY_PERSON, evidence=EVIDENCE, confidence=1.0, read_share=0.4, provisional=True
+    )
+    said = Field(name="total", value="13.00", status=FieldStatus.CORRECTED)
+    ledger.put_fields(document, [said])
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        await opened(app, pilot, document)
+        category, total = (
+            line for line in screen_text(app).split("\n") if line.startswith((" category", " total"))
+        )
+        assert "invoice" in category
+        assert "corrected" in category
+        assert "corrected" in total
+        assert "100%" not in screen_text(app)
+        assert "engine" not in screen_text(app).split("\n")[1]
+        assert "40% of the text was read" in screen_text(app)
+
+    drive(settings, scenario)
+
+
+def test_a_document_without_a_category_can_be_given_one(settings: Settings, ledger: Ledger) -> None:
+    document = enter(ledger, "form.pdf", state=State.REVIEW, message="No text was found on its page.")
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        await opened(app, pilot, document, correct=True)
+        await until(pilot, lambda: isinstance(app.screen, ChooseCategory))
+        await pilot.press("enter")
+        await until(pilot, lambda: asked(app, Correct))
+
+    assert drive(settings, scenario).requests[-1] == Correct(document, "category", "invoice")
+
+
+def test_a_document_forgotten_under_a_dialog_closes_after_the_answer(
+    settings: Settings, ledger: Ledger
+) -> None:
+    document = enter_bill(ledger)
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        await opened(app, pilot, document)
+        await pilot.press("delete")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        row = ledger.document(document)
+        assert row is not None
+        ledger.delete_document(row)
+        app._take_events(
+            [Event(kind=EventKind.DOCUMENT, document=document, state=State.DONE, stage=Stage.ANALYSE)]
+        )
+        await until(pilot, lambda: app.store.get(document) is None)
+        await until(
+            pilot,
+            lambda: not [one for one in app.workers if one.group == "reload-document" and one.is_running],
+        )
+        assert isinstance(app.screen, Confirm)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, InTray))
+
+    drive(settings, scenario)
+
+
+def test_news_while_another_screen_was_in_front_is_shown_afterwards(
+    settings: Settings, ledger: Ledger
+) -> None:
+    document = enter_bill(ledger)
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        screen = await opened(app, pilot, document)
+        await pilot.press("f3")
+        await until(pilot, lambda: app.screen is not screen)
+        ledger.update_document(document, title="Changed meanwhile")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is screen and "Changed meanwhile" in screen_text(app))
+
+    drive(settings, scenario)
 
 
 def test_the_next_document_of_the_in_tray(settings: Settings, ledger: Ledger) -> None:

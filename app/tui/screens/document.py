@@ -2,28 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import ClassVar
 
 from textual import events, on, work
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
 from app.requests import Correct
-from app.trace import trace
 from app.tui.actions import DocumentActions
-from app.tui.background import in_background
-from app.tui.document_words import CATEGORY, field_lines, heading, page_line
+from app.tui.document_words import CATEGORY, field_lines, heading
 from app.tui.screens.choose_category import ChooseCategory
+from app.tui.screens.document_keys import KEYS
 from app.tui.widgets.choice_bar import ChoiceBar
+from app.tui.widgets.document_text import DocumentText
 from app.tui.widgets.field_list import FieldLine, FieldList
 from app.tui.widgets.path_input import PathInput
-from app.tui.widgets.text_view import TextView
 from tasks.documents import FINAL_STATES
 from tasks.errors import ConfigError
-from tasks.ledger import DocumentRow, Ledger
-from tasks.page_queries import PageHead, page_heads, page_text
+from tasks.ledger import DocumentRow
 
 _WIDE = 110
 """Columns from which fields and text have room side by side."""
@@ -49,88 +45,7 @@ Moving over the fields highlights the quote in the text.
 F4 or Enter corrects the field under the cursor. An empty value says that the document does not tell.
 After a corrected category its fields are read anew.
 What you corrected stays, also when the document is read again."""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back", id="document.back", tooltip="Go back to the In-tray."),
-        Binding("f4,enter", "correct", "Correct", id="document.correct", tooltip="Correct the field."),
-        Binding("f6,right", "next_view(1)", "View", id="document.view", tooltip="Text, summary or trace."),
-        Binding(
-            "ctrl+right", "turn(1)", "Next page", id="document.next_page", tooltip="The text's next page."
-        ),
-        Binding(
-            "ctrl+left",
-            "turn(-1)",
-            "Page before",
-            id="document.page_before",
-            show=False,
-            tooltip="The page of the text before this one.",
-        ),
-        Binding(
-            "f2", "urgent", "Urgent", id="document.urgent", tooltip="Read it before all that is not urgent."
-        ),
-        Binding("f5", "retry", "Retry", id="document.retry", tooltip="Read it again."),
-        Binding(
-            "f8",
-            "cancel",
-            "Cancel",
-            id="document.cancel",
-            tooltip="Stop reading it; Retry takes it up again.",
-        ),
-        Binding("f9", "export", "Export", id="document.export", show=False, tooltip="Write it to a file."),
-        Binding(
-            "ctrl+o",
-            "open_original",
-            "Original",
-            id="document.original",
-            tooltip="Open the file itself in the desktop's viewer.",
-        ),
-        Binding(
-            "ctrl+t",
-            "copy",
-            "Copy text",
-            id="document.copy",
-            show=False,
-            tooltip="Copy the text of the document to the clipboard.",
-        ),
-        Binding(
-            "ctrl+y",
-            "copy_value",
-            "Copy value",
-            id="document.copy_value",
-            show=False,
-            tooltip="Copy the value under the cursor to the clipboard.",
-        ),
-        Binding(
-            "delete",
-            "forget",
-            "Forget",
-            id="document.forget",
-            show=False,
-            tooltip="Forget what was read of it; the file itself stays. Asks first.",
-        ),
-        Binding(
-            "ctrl+down",
-            "neighbour(1)",
-            "Next document",
-            id="document.next",
-            show=False,
-            tooltip="The next document of the In-tray.",
-        ),
-        Binding(
-            "ctrl+up",
-            "neighbour(-1)",
-            "Document before",
-            id="document.before",
-            show=False,
-            tooltip="The document above in the In-tray.",
-        ),
-        Binding("left", "next_view(-1)", show=False),
-        Binding("up", "move(-1)", show=False),
-        Binding("down", "move(1)", show=False),
-        Binding("pageup", "scroll_text(-1)", show=False),
-        Binding("pagedown", "scroll_text(1)", show=False),
-        Binding("home", "scroll_to_end(False)", show=False),
-        Binding("end", "scroll_to_end(True)", show=False),
-    ]
+    BINDINGS = KEYS
     DEFAULT_CSS = """
     DocumentScreen {
         #heading { height: auto; max-height: 6; padding: 0 1; margin: 0 0 1 0; }
@@ -149,11 +64,8 @@ What you corrected stays, also when the document is read again."""
         self._document_id = document
         self._correct_at_once = correct
         self._document: DocumentRow | None = None
-        self._pages: list[PageHead] = []
         self._page = 1
         self._view = View.FIELDS
-        self._trace = ""
-        self._trace_is_due = True
 
     def body(self) -> Iterable[Widget]:
         """The heading; fields and text below."""
@@ -163,7 +75,7 @@ What you corrected stays, also when the document is read again."""
             with Vertical(id="fields-side"):
                 yield FieldList()
             with Vertical(id="text-side"):
-                yield TextView()
+                yield DocumentText()
 
     async def on_mount(self) -> None:
         """Show what is known."""
@@ -210,14 +122,13 @@ What you corrected stays, also when the document is read again."""
         if document == self._document_id and self._view is View.SUMMARY:
             self._show_text()
 
-    @work(group="reload-document", exclusive=True, exit_on_error=False)
+    @work(group="reload-document", exit_on_error=False)
     async def _reload(self) -> None:
         if self.shell.ledger.document(self._document_id) is None:
             if self.app.screen is self:  # else as soon as the dialog in front is answered
                 self.shell.say("The document was forgotten.")
                 self.dismiss()
             return
-        self._trace_is_due = True
         await self._load()
         self._show_view()
 
@@ -227,10 +138,10 @@ What you corrected stays, also when the document is read again."""
         if document is None or row is None:
             return
         self._document = document
-        self._pages = page_heads(ledger, self._document_id)
         position = self.shell.store.position(self._document_id)
         place = "" if position is None else f"{position + 1:,} of {len(self.shell.store.view):,}"
         self.query_one("#heading", Static).update(heading(document, row, place))
+        self.query_one(DocumentText).load(document)
         await self.query_one(FieldList).show(list(field_lines(document, ledger.fields(self._document_id))))
 
     # What is shown
@@ -244,70 +155,20 @@ What you corrected stays, also when the document is read again."""
         self._show_text()
 
     def _show_text(self) -> None:
-        text = self.query_one(TextView)
+        text = self.query_one(DocumentText)
         words = ""
         match self._view:
-            case View.FIELDS:
-                pass
             case View.TEXT:
-                words = self._show_page(text)
+                words = text.show_page(self._page, self.query_one(FieldList).cursor)
             case View.SUMMARY:
-                words = self._show_summary(text)
+                words = text.show_summary()
             case View.TRACE:
-                words = self._show_trace(text)
+                words = text.show_trace()
         self.query_one(ChoiceBar).show([(view, view) for view in self._views], self._view, words)
 
     @property
     def _views(self) -> list[View]:
         return [view for view in View if not (self._is_wide and view is View.FIELDS)]
-
-    def _show_page(self, text: TextView) -> str:
-        first = self._pages[0] if self._pages else None
-        page = next((page for page in self._pages if page.number == self._page), first)
-        if page is None:
-            text.show((self._document_id, self._view), "")
-            return "No page has been read."
-        line = self.query_one(FieldList).cursor
-        span = None
-        if line is not None and line.page == page.number and line.start is not None and line.end is not None:
-            span = (line.start, line.end)
-        raw = page_text(self.shell.ledger, self._document_id, page.number)
-        text.show((self._document_id, page.number), raw, span)
-        return page_line(page, len(self._pages))
-
-    def _show_summary(self, text: TextView) -> str:
-        document = self._document
-        live = self.shell.live_text.get(self._document_id, "")
-        if document is not None and document.state not in FINAL_STATES and live:
-            text.show((self._document_id, "live"), live, follow=True)
-            return "The model writes:"
-        summary = document.summary if document is not None else ""
-        text.show((self._document_id, self._view), summary)
-        return "" if summary else "There is no summary yet."
-
-    def _show_trace(self, text: TextView) -> str:
-        text.show((self._document_id, self._view), self._trace)
-        if self._trace_is_due:
-            self._trace_is_due = False
-            self._load_trace()
-        return "" if self._trace else "Loading"
-
-    @work(group="trace", exclusive=True, exit_on_error=False)
-    async def _load_trace(self) -> None:
-        document = self._document
-        if document is None:
-            return
-
-        def load() -> str:
-            with Ledger.open(self.shell.settings) as ledger:
-                return "\n".join(trace(ledger, document))
-
-        loaded = await in_background(load)
-        if document.id != self._document_id:
-            return
-        self._trace = loaded
-        if self._view is View.TRACE:
-            self._show_text()
 
     # What the widgets say
 
@@ -330,6 +191,11 @@ What you corrected stays, also when the document is read again."""
     def _editing_left(self) -> None:
         self.query_one(PathInput).focus()
 
+    @on(DocumentText.TraceLoaded)
+    def _trace_loaded(self) -> None:
+        if self._view is View.TRACE:
+            self._show_text()
+
     @on(ChoiceBar.Chosen)
     def _view_chosen(self, message: ChoiceBar.Chosen) -> None:
         self._choose(View(message.name))
@@ -349,11 +215,11 @@ What you corrected stays, also when the document is read again."""
         if self._is_wide or self._view is View.FIELDS:
             self.query_one(FieldList).move(step)
         else:
-            self.query_one(TextView).scroll_relative(y=step, animate=False)
+            self.query_one(DocumentText).scroll_relative(y=step, animate=False)
 
     def action_scroll_text(self, step: int) -> None:
         """Scroll the text; at its end turn the page."""
-        text = self.query_one(TextView)
+        text = self.query_one(DocumentText)
         at_end = text.scroll_y >= text.max_scroll_y if step > 0 else text.scroll_y <= 0
         if at_end and self._view is View.TEXT:
             self.action_turn(step)
@@ -362,15 +228,14 @@ What you corrected stays, also when the document is read again."""
 
     def action_scroll_to_end(self, last: bool) -> None:
         """Show the beginning or the end of the text."""
-        text = self.query_one(TextView)
+        text = self.query_one(DocumentText)
         text.scroll_to(y=text.max_scroll_y if last else 0, animate=False)
 
     def action_turn(self, step: int) -> None:
         """Show another page of the text."""
-        numbers = [page.number for page in self._pages]
-        place = numbers.index(self._page) if self._page in numbers else 0
-        if 0 <= place + step < len(numbers):
-            self._page = numbers[place + step]
+        page = self.query_one(DocumentText).page_after(self._page, step)
+        if page is not None:
+            self._page = page
             self._choose(View.TEXT)
 
     def action_next_view(self, step: int) -> None:
@@ -398,7 +263,7 @@ What you corrected stays, also when the document is read again."""
         fields = self.query_one(FieldList)
         if neighbour is None or fields.is_editing:
             return
-        self._document_id, self._trace, self._trace_is_due = neighbour, "", True
+        self._document_id = neighbour
         await self._load()
         self._page = (fields.cursor.page if fields.cursor else None) or 1
         self._show_view()

@@ -1,5 +1,6 @@
 """The fields of a document, one a row, to look through and to correct in place."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -152,6 +153,7 @@ class FieldList(VerticalScroll, can_focus=False):
     def __init__(self) -> None:
         super().__init__()
         self._index = 0
+        self._one_at_a_time = asyncio.Lock()
 
     @property
     def cursor(self) -> FieldLine | None:
@@ -174,6 +176,10 @@ class FieldList(VerticalScroll, can_focus=False):
 
     async def show(self, lines: Sequence[FieldLine]) -> None:
         """Show these fields. The cursor stays on its field, and what is being typed is kept."""
+        async with self._one_at_a_time:
+            await self._show(lines)
+
+    async def _show(self, lines: Sequence[FieldLine]) -> None:
         rows = self._rows
         if [row.line.name for row in rows] == [line.name for line in lines]:
             for row, line in zip(rows, lines, strict=True):
