@@ -373,7 +373,7 @@ def test_names_are_completed_as_far_as_they_are_clear(tmp_path: Path) -> None:
         await pilot.press("right")
         assert app.paths.value == f"{tmp_path}/Invoice 1.pdf"
 
-    drive(scenario)
+    drive(scenario, size=(200, 30))  # wide enough for the folder of any test run
 
 
 def test_home_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

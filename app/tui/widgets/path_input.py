@@ -187,6 +187,12 @@ class PathInput(PlainInput):
         if self._is_looking:
             return
         self._is_looking = True
+        try:
+            await self._look_until_it_stands()
+        finally:
+            self._is_looking = False
+
+    async def _look_until_it_stands(self) -> None:
         text = ""
         while self.value and text != self.value:
             text = self.value
@@ -194,7 +200,6 @@ class PathInput(PlainInput):
             if self.value == text:
                 self._suggestion = look.completion.likeliest
                 self.hint = look.hint or self.hint
-        self._is_looking = False
 
     @work(group="complete", exclusive=True, exit_on_error=False)
     async def action_complete(self) -> None:
