@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 
 from textual import work
 from textual.app import App
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Event as TerminalEvent
 from textual.events import Key, Paste
 from textual.notifications import SeverityLevel
@@ -24,6 +24,7 @@ from app.tui.arrival import choose
 from app.tui.background import in_background
 from app.tui.clerk import ClerkClient
 from app.tui.feed import Link, follow
+from app.tui.keys import KEYS
 from app.tui.palette import Commands, commands_of
 from app.tui.preferences import Preferences
 from app.tui.screens.base import ShoeboxScreen
@@ -72,43 +73,7 @@ class ShoeboxApp(App[None]):
     TITLE = "Shoebox"
     COMMANDS: ClassVar[set[Callable[[], type]]] = {lambda: Commands}  # type: ignore[assignment]
     ENABLE_COMMAND_PALETTE = True
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "help", "Help", id="shoebox.help", tooltip="What this screen is for, and its keys."),
-        Binding("f3", "machines", "Machines", id="shoebox.machines", tooltip="Workers, queues and models."),
-        Binding(
-            "ctrl+n",
-            "choose_files",
-            "Add files",
-            id="shoebox.add",
-            tooltip="Choose files and folders to take in.",
-        ),
-        Binding(
-            "ctrl+p",
-            "command_palette",
-            "Commands",
-            id="shoebox.palette",
-            tooltip="Find any action by its name.",
-        ),
-        Binding(
-            "ctrl+q", "quit", "Quit", id="shoebox.quit", tooltip="Leave. The workers go on.", priority=True
-        ),
-        Binding(
-            "f10",
-            "change_theme",
-            "Theme",
-            id="shoebox.theme",
-            show=False,
-            tooltip="Choose colours; they are remembered.",
-        ),
-        Binding(
-            "f12",
-            "stop_adding",
-            "Stop adding",
-            id="shoebox.stop_adding",
-            show=False,
-            tooltip="Take in no more of the files that are still being added.",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(self, settings: Settings, clerk: "Clerk | None" = None) -> None:
         super().__init__()

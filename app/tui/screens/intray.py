@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from textual import events, on
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
 from app.tui.actions import DocumentActions
+from app.tui.screens.intray_keys import KEYS
 from app.tui.store import Filter, Sort
 from app.tui.widgets.document_list import DocumentList, ListHeader
 from app.tui.widgets.filter_bar import FilterBar
@@ -37,106 +38,7 @@ A ! behind a state means urgent.
 
 Drop files or folders anywhere on the window, or type a path: Tab completes it, Enter takes it.
 Originals are only read, never moved or changed. Quitting stops nothing: the workers go on."""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Open", id="intray.open", tooltip="Open the document under the cursor."),
-        Binding(
-            "space",
-            "mark",
-            "Mark",
-            id="intray.mark",
-            tooltip="Mark the document; actions take the marked ones.",
-        ),
-        Binding(
-            "f2", "urgent", "Urgent", id="intray.urgent", tooltip="Read it before all that is not urgent."
-        ),
-        Binding("f4", "correct", "Correct", id="intray.correct", tooltip="Correct its category or a field."),
-        Binding("f5", "retry", "Retry", id="intray.retry", tooltip="Read it again."),
-        Binding("f6", "next_filter", "Filter", id="intray.filter", tooltip="Show documents in other states."),
-        Binding("f7", "next_sort", "Sort", id="intray.sort", tooltip="Sort by the next column."),
-        Binding(
-            "f8", "cancel", "Cancel", id="intray.cancel", tooltip="Stop reading it; Retry takes it up again."
-        ),
-        Binding("f9", "export", "Export", id="intray.export", tooltip="Write the table to a file."),
-        Binding(
-            "delete",
-            "forget",
-            "Forget",
-            id="intray.forget",
-            show=False,
-            tooltip="Forget what was read of it; the file itself stays. Asks first.",
-        ),
-        Binding(
-            "ctrl+o",
-            "open_original",
-            "Original",
-            id="intray.original",
-            show=False,
-            tooltip="Open the file itself in the desktop's viewer.",
-        ),
-        Binding(
-            "ctrl+t",
-            "copy",
-            "Copy text",
-            id="intray.copy",
-            show=False,
-            tooltip="Copy the text of the document to the clipboard.",
-        ),
-        Binding(
-            "ctrl+@,ctrl+space",
-            "mark_all",
-            "Mark all",
-            id="intray.mark_all",
-            show=False,
-            tooltip="Mark all documents that are shown, or none.",
-        ),
-        Binding(
-            "shift+f7",
-            "reverse",
-            "Reverse order",
-            id="intray.reverse",
-            show=False,
-            tooltip="Turn the order round.",
-        ),
-        Binding(
-            "left",
-            "step_filter(-1)",
-            "Filter before",
-            id="intray.filter_before",
-            show=False,
-            tooltip="Show the documents of the filter to the left.",
-        ),
-        Binding(
-            "right",
-            "step_filter(1)",
-            "Filter after",
-            id="intray.filter_after",
-            show=False,
-            tooltip="Show the documents of the filter to the right.",
-        ),
-        Binding(
-            "shift+down",
-            "mark_on(1)",
-            "Mark downwards",
-            id="intray.mark_down",
-            show=False,
-            tooltip="Mark the document and go to the next.",
-        ),
-        Binding(
-            "shift+up",
-            "mark_on(-1)",
-            "Mark upwards",
-            id="intray.mark_up",
-            show=False,
-            tooltip="Mark the document and go to the one above.",
-        ),
-        Binding("up", "move(-1)", show=False),
-        Binding("down", "move(1)", show=False),
-        Binding("pageup", "move_page(-1)", show=False),
-        Binding("pagedown", "move_page(1)", show=False),
-        Binding("ctrl+home,home", "move_to_end(False)", show=False),
-        Binding("ctrl+end,end", "move_to_end(True)", show=False),
-        Binding("escape", "no_marks", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
     DEFAULT_CSS = """
     InTray {
         #list-side { width: 1fr; }
