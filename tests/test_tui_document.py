@@ -1,11 +1,13 @@
 """A document's page on a real ledger: what it shows, what it highlights, and how it corrects."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.events import Paste
 from textual.pilot import Pilot
+from textual.widget import Widget
 from textual.widgets import Input
 
 from app.requests import AddFiles, Correct, Export, Remove
@@ -593,3 +595,23 @@ def test_wrapping_loses_nothing(text: str, width: int) -> None:
 def test_words_are_kept_whole_where_they_fit() -> None:
     text = "one two three four"
     assert [drawn(text[start:end]).rstrip() for start, end in wrap(text, 9)] == ["one two", "three", "four"]
+
+
+def test_pages_that_were_closed_leave_nothing_behind(settings: Settings, ledger: Ledger) -> None:
+    document = enter_bill(ledger)
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        async def look() -> int:
+            screen = await opened(app, pilot, document)
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen is not screen)
+            await pilot.pause()
+            del screen
+            gc.collect()
+            return sum(isinstance(one, Widget) for one in gc.get_objects())
+
+        first = [await look() for _ in range(3)]
+        later = [await look() for _ in range(6)]
+        assert min(later) <= max(first)
+
+    drive(settings, scenario, size=(130, 34))

@@ -7,8 +7,8 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
+from app.tui.widgets.key_line import KeyLine
 from app.tui.widgets.path_input import PathInput
 from app.tui.widgets.status_line import StatusLine
 
@@ -44,7 +44,7 @@ class ShoeboxScreen(Screen[None]):
         yield from self.body()
         yield PathInput(id="paths")
         yield StatusLine()
-        yield Footer(show_command_palette=False)
+        yield KeyLine(show_command_palette=False)
 
     def body(self) -> Iterable[Widget]:
         """The widgets that are this screen's own."""
