@@ -602,11 +602,10 @@ def test_pages_that_were_closed_leave_nothing_behind(settings: Settings, ledger:
 
     async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
         async def look() -> int:
-            screen = await opened(app, pilot, document)
+            await opened(app, pilot, document)
             await pilot.press("escape")
-            await until(pilot, lambda: app.screen is not screen)
+            await until(pilot, lambda: isinstance(app.screen, InTray))
             await pilot.pause()
-            del screen
             gc.collect()
             return sum(isinstance(one, Widget) for one in gc.get_objects())
 
