@@ -332,3 +332,13 @@ def test_keys_can_be_changed_in_the_settings(settings: Settings, ledger: Ledger)
 
     clerk = drive(changed, scenario)
     assert [one for one in clerk.requests if isinstance(one, SetUrgent)] == [SetUrgent((document,))]
+
+
+def test_a_key_that_cannot_work_is_said(settings: Settings, ledger: Ledger) -> None:
+    changed = settings.model_copy(update={"keys": {"intray.rety": "ctrl+r", "intray.retry": "r"}})
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        await until(pilot, lambda: "There is no action 'intray.rety'" in screen_text(app))
+        await until(pilot, lambda: "intray.retry cannot be on 'r'" in screen_text(app))
+
+    drive(changed, scenario)

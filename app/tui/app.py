@@ -24,6 +24,7 @@ from app.tui.arrival import choose
 from app.tui.background import in_background
 from app.tui.clerk import ClerkClient
 from app.tui.feed import Link, follow
+from app.tui.keymap import problems_of
 from app.tui.keys import KEYS
 from app.tui.palette import Commands, commands_of
 from app.tui.preferences import Preferences
@@ -105,6 +106,8 @@ class ShoeboxApp(App[None]):
     def _begin(self) -> None:
         """What can wait until the first frame is on the screen."""
         self.set_keymap(self.settings.keys)
+        for problem in problems_of(self.settings.keys):
+            self.say(problem, title="Setting `keys`", severity="warning")
         self._follow_events()
         self._look_at_machines()
         self.set_interval(_MACHINES_SECONDS, self._look_at_machines)
