@@ -431,7 +431,9 @@ def test_the_place_in_a_text_is_kept_when_the_document_changes(
     drive(settings, scenario, size=(130, 34))
 
 
-@pytest.mark.parametrize("before", ["", "書類 👩 e\u0301\t\x1b[2J\u202e\x00 " * 40, "x" * 90_000 + "\n" * 70])
+@pytest.mark.parametrize(
+    "before", ["", "書類 👩 e\u0301\t\x1b[2J\u202e\x00 " * 40, "x" * 90_000 + "\n" * 70, "word " * 60_000]
+)
 @pytest.mark.parametrize("size", [(130, 34), (80, 24)])
 def test_the_quote_is_highlighted_to_the_character_and_in_sight(
     settings: Settings, ledger: Ledger, before: str, size: tuple[int, int]
@@ -612,5 +614,32 @@ def test_pages_that_were_closed_leave_nothing_behind(settings: Settings, ledger:
         first = [await look() for _ in range(3)]
         later = [await look() for _ in range(6)]
         assert min(later) <= max(first)
+
+    drive(settings, scenario, size=(130, 34))
+
+
+@pytest.mark.parametrize("words", [2_000, 60_000])
+def test_each_text_comes_back_to_the_line_that_was_at_the_top(
+    settings: Settings, ledger: Ledger, words: int
+) -> None:
+    numbered = " ".join(f"word{number}" for number in range(words))
+    document = enter_bill(ledger, summary=numbered)
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        text = (await opened(app, pilot, document)).query_one(TextView)
+
+        def first_word() -> str:
+            return text.render_line(0).text.split(" ")[0]
+
+        await pilot.press("f6")
+        await until(pilot, lambda: first_word() == "word0")
+        await pilot.press("pagedown", "pagedown")
+        await until(pilot, lambda: first_word() not in {"", "word0"})
+        place = first_word()
+        await pilot.press("f6", "left")
+        await until(pilot, lambda: first_word() == place)
+        await pilot.resize_terminal(190, 34)
+        await until(pilot, lambda: text.size.width > 90 and text.virtual_size.width > 90)
+        assert place in text.render_line(0).text.split(" ")
 
     drive(settings, scenario, size=(130, 34))

@@ -11,13 +11,17 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
+from textual import work
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from app.plain_text import visible
+from app.tui.background import in_background
 
 _TAB = "    "
+_MOST_AT_ONCE = 200_000
+"""Characters; more would be felt while keys are pressed, so they are wrapped beside."""
 _WORD = re.compile(r"\S+\s*|\s+")
 
 Span = tuple[int, int]
@@ -95,13 +99,17 @@ class TextView(ScrollView, can_focus=False):
         super().__init__(id=id)
         self._about: Hashable = None
         self._places: dict[Hashable, int] = {}
-        """Which line was at the top of each text."""
+        """Which character was at the top of each text."""
+        self._goal: int | None = None
+        """Which character shall be at the top once the text has been wrapped."""
         self._text = ""
         self._highlight: Span | None = None
         self._sought: tuple[Hashable, Span] | None = None
         """The highlight that was brought into sight; scrolling away from it is allowed."""
         self._lines: list[Span] = []
         self._wrapped_for = -1
+        self._is_wrapping = False
+        """In the background; until that has ended the lines are those of before, or none."""
 
     @property
     def text(self) -> str:
@@ -122,37 +130,63 @@ class TextView(ScrollView, can_focus=False):
         is_other = about != self._about
         at_end = is_other or self.scroll_offset.y >= self.max_scroll_y
         if is_other:
-            self._places[self._about] = self.scroll_offset.y
-            self._about = about
+            self._places[self._about] = self._top
+            self._about, self._goal = about, self._places.get(about, 0)
         if text != self._text:
-            self._text, self._wrapped_for = text, -1
+            self._aim(self._top)
+            self._text, self._lines, self._wrapped_for = text, [], -1
+        if follow and at_end:
+            self._goal = len(text)
         self._highlight = highlight
         self._wrap()
         self.refresh()
-        if follow and at_end:
-            self.scroll_to(y=self.max_scroll_y, animate=False, force=True, immediate=True)
-        elif is_other:
-            self.scroll_to(y=self._places.get(about, 0), animate=False, force=True, immediate=True)
-        # Only after the layout is it known how many lines are in sight.
-        self.call_after_refresh(self._bring_into_sight)
 
     def on_resize(self) -> None:
         """Lines are as long as the window is wide. The text that was at the top stays there."""
-        top = self.scroll_offset.y
-        start = self._lines[top][0] if top < len(self._lines) else 0
-        if self._wrap() and top:
-            self.scroll_to(y=self._line_of(start), animate=False, force=True, immediate=True)
-        self._bring_into_sight()
+        self._wrap()
 
-    def _wrap(self) -> bool:
+    @property
+    def _top(self) -> int:
+        line = self.scroll_offset.y
+        return self._lines[line][0] if line < len(self._lines) else 0
+
+    def _aim(self, character: int) -> None:
+        self._goal = character if self._goal is None else self._goal
+
+    def _wrap(self) -> None:
         width = self.scrollable_content_region.width
-        if width <= 0 or width == self._wrapped_for:
-            return False
+        if width <= 0:
+            return  # it is not on the screen yet
+        if width == self._wrapped_for:
+            if not self._is_wrapping:
+                self._arrive()
+            return
+        self._aim(self._top)
         self._wrapped_for = width
-        self._lines = wrap(self._text, width)
-        self.virtual_size = Size(width, len(self._lines))
+        if len(self._text) > _MOST_AT_ONCE:
+            self._is_wrapping = True
+            self._wrap_in_background(self._text, width)
+        else:
+            self._take(wrap(self._text, width), width)
+
+    @work(group="wrap", exclusive=True, exit_on_error=False)
+    async def _wrap_in_background(self, text: str, width: int) -> None:
+        lines = await in_background(lambda: wrap(text, width))
+        if text is self._text and width == self._wrapped_for:
+            self._take(lines, width)
+
+    def _take(self, lines: list[Span], width: int) -> None:
+        self._lines, self._is_wrapping = lines, False
+        self.virtual_size = Size(width, len(lines))
+        self._arrive()
         self.refresh()
-        return True
+
+    def _arrive(self) -> None:
+        if self._goal is not None:
+            self.scroll_to(y=self._line_of(self._goal), animate=False, force=True, immediate=True)
+            self._goal = None
+        # Only after the layout is it known how many lines are in sight.
+        self.call_after_refresh(self._bring_into_sight)
 
     def _line_of(self, character: int) -> int:
         return max(0, bisect_right(self._lines, (character, len(self._text) + 1)) - 1)
@@ -161,7 +195,7 @@ class TextView(ScrollView, can_focus=False):
         if self._highlight is None or self._sought == (self._about, self._highlight):
             return
         height = self.scrollable_content_region.height
-        if height <= 0 or self._wrapped_for < 0:
+        if height <= 0 or not self._lines:
             return  # it is not on the screen yet
         self._sought = (self._about, self._highlight)
         line = self._line_of(self._highlight[0])
