@@ -232,11 +232,12 @@ def _correct(settings: Settings, job: Job, request: Correct) -> Reply:
 
 
 def _export(settings: Settings, job: Job, request: Export) -> Reply:
-    from app.export import write_file
+    from app.export_file import form_of, write_file
 
     with Ledger.open(settings) as ledger:
         documents = ledger.documents(ids=request.documents)
-        write_file(ledger, documents, Path(request.path), replace=request.replace)
+        target = Path(request.path)
+        write_file(ledger, documents, target, form_of(target), replace=request.replace)
     known = {document.id for document in documents}
     problems = [Problem(one, "is no longer there") for one in request.documents if one not in known]
     noun = "document" if len(documents) == 1 else "documents"

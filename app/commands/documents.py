@@ -12,7 +12,7 @@ import click
 
 from app.plain_text import shortened, visible
 from tasks.documents import State
-from tasks.errors import ExitCode, ServiceError, ShoeboxError
+from tasks.errors import ExitCode, ServiceError
 from tasks.ledger import DocumentRow, Ledger
 from tasks.settings import Settings, get_settings
 
@@ -173,27 +173,36 @@ def show(document: str, with_text: bool, with_trace: bool, as_json: bool) -> Non
 
 
 @click.command()
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl", "md"]), default="csv", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "jsonl", "md"]), default=None, help="Default: csv."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="A file instead of standard output.")
+@click.option("--bom/--no-bom", default=None, help="Byte order mark for Excel; by default in files only.")
+@click.option("--delimiter", type=click.Choice([",", ";", "tab"]), default=",", show_default=True)
 @state_option
-def export(form: str, output: Path | None, states: tuple[str, ...]) -> None:
-    """Write the table out: csv for spreadsheets, jsonl with everything, md to read."""
-    from app.export import export as pieces
+def export(
+    form: str | None, output: Path | None, bom: bool | None, delimiter: str, states: tuple[str, ...]
+) -> None:
+    """Write the table out: csv for spreadsheets, jsonl with everything, md to read.
 
+    Without --format the ending of the output file says which. A file of that name is replaced, in one step.
+    """
+    from app.export import FORM_OF_ENDING, CsvForm
+    from app.export import export as pieces
+    from app.export_file import write_file
+
+    ending = output.suffix.lower() if output is not None else ""
+    form = form or FORM_OF_ENDING.get(ending, "csv")
+    csv_form = CsvForm(
+        bom=output is not None if bom is None else bom, delimiter="\t" if delimiter == "tab" else delimiter
+    )
     with Ledger.open(get_settings()) as ledger:
         documents = ledger.documents(states=map(State, states))
         if output is None:
-            for piece in pieces(ledger, documents, form):
+            for piece in pieces(ledger, documents, form, csv_form):
                 click.echo(piece, nl=False)
             return
-        try:
-            # newline="": the csv module ends its lines itself
-            with output.open("w", encoding="utf-8", newline="") as file:
-                file.writelines(pieces(ledger, documents, form))
-        except OSError as error:
-            raise ShoeboxError(
-                f"{output} cannot be written: {error.strerror}.", "Name another file."
-            ) from error
+        write_file(ledger, documents, output, form, csv_form, replace=True)
     click.echo(f"{len(documents)} documents written to {visible(str(output))}.", err=True)
 
 
