@@ -11,7 +11,10 @@ from tasks.errors import NotFoundError
 # What programs leave beside documents while they work, and what systems leave in every folder.
 _SKIPPED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 _SKIPPED_PREFIXES = (".", "~$")
-_SKIPPED_SUFFIXES = ("~", ".part", ".crdownload", ".tmp")
+_SKIPPED_SUFFIXES = (
+    *("~", ".tmp", ".temp", ".swp", ".lock", ".lck"),
+    *(".part", ".partial", ".filepart", ".crdownload", ".download", ".opdownload"),
+)
 
 
 class Reason(StrEnum):
@@ -85,17 +88,26 @@ def _entries(folder: Path) -> Iterator["os.DirEntry[str] | Skipped"]:
         yield Skipped(folder, f"cannot be opened: {error.strerror}")
         return
     for entry in entries:
-        reason = _reason_to_skip(entry)
+        reason = reason_to_skip(
+            entry.name,
+            is_link=entry.is_symlink(),
+            is_ordinary=entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False),
+        )
         yield Skipped(Path(entry.path), reason) if reason else entry
 
 
-def _reason_to_skip(entry: "os.DirEntry[str]") -> Reason | None:
-    if entry.is_symlink():
+def reason_to_skip(name: str, *, is_link: bool, is_ordinary: bool) -> Reason | None:
+    """Why an entry of a folder is passed over; None if it is wanted.
+
+    Args:
+        name: without its folder.
+        is_link: it is a symbolic link.
+        is_ordinary: it is a regular file or a folder.
+    """
+    if is_link:
         return Reason.LINK
-    if entry.name in _SKIPPED_NAMES or entry.name.startswith(_SKIPPED_PREFIXES):
+    if name in _SKIPPED_NAMES or name.startswith(_SKIPPED_PREFIXES):
         return Reason.HIDDEN
-    if entry.name.endswith(_SKIPPED_SUFFIXES):
+    if name.lower().endswith(_SKIPPED_SUFFIXES):
         return Reason.TEMPORARY
-    if not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
-        return Reason.SPECIAL
-    return None
+    return None if is_ordinary else Reason.SPECIAL

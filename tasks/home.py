@@ -65,9 +65,9 @@ class Home:
 
     # Commands
 
-    def add(self, path: Path, recipe: str, *, urgent: bool) -> Submission:
+    def add(self, path: Path, recipe: str, *, urgent: bool, descriptor: int | None = None) -> Submission:
         """Take a file, as `Pipeline.submit`. Call `release` after the last one."""
-        submission = self.pipeline.submit(path, recipe, urgent=urgent)
+        submission = self.pipeline.submit(path, recipe, urgent=urgent, descriptor=descriptor)
         if submission.new:
             self._tell(submission.document)
         return submission

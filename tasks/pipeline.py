@@ -45,14 +45,19 @@ class Pipeline(Way):
 
     # By people
 
-    def submit(self, path: Path, recipe: str, *, urgent: bool) -> Submission:
+    def submit(self, path: Path, recipe: str, *, urgent: bool, descriptor: int | None = None) -> Submission:
         """Take a file: spool it, enter it in the ledger and plan its first unit.
+
+        With a descriptor, the file that is open there is read, whatever lies at `path` by now.
 
         Raises:
             NotFoundError, FileError, ServiceError: as `spool.take`; nothing was entered.
         """
         path = path.absolute()
-        taken = spool.take(self.settings, path)
+        if descriptor is None:
+            taken = spool.take(self.settings, path)
+        else:
+            taken = spool.take_open(self.settings, path, descriptor)
         with self.ledger.transaction():
             known = self.ledger.by_content(taken.sha256)
             if known is None:

@@ -76,6 +76,19 @@ class Settings(BaseSettings):
     max_pages: int = Field(default=5000, ge=1)
     """Documents with more pages are refused with a message."""
 
+    watch_settle_seconds: float = Field(default=3.0, gt=0)
+    """A file in a watched folder is taken once its size and times have not changed for so long."""
+    watch_notices: Literal["auto", "off"] = "auto"
+    """`off`: look at watched folders now and again even where the system tells of changes."""
+    watch_poll_seconds: float = Field(default=2.0, gt=0)
+    """How often a folder is looked at where the system does not tell of changes."""
+    watch_rescan_seconds: float = Field(default=60.0, gt=0)
+    """How often it is looked at where the system does, for what was not told."""
+    watch_max_files: int = Field(default=50_000, ge=1)
+    """A watched folder with more files than this is left alone, with a message."""
+    watch_taken_folder: str = Field(default="Taken", pattern=r"^[^./\x00][^/\x00]*$")
+    """Subfolder for taken files, where the watched folder was switched on with --move-taken."""
+
     engine: Literal["auto", "ollama", "openai", "offline"] = "auto"
     """Who reads the text. `auto` is Ollama where there is one, else the offline engine."""
     ollama_host: str | None = None

@@ -34,6 +34,10 @@ def spool_path(settings: Settings, sha256: str) -> Path:
     return settings.spool_dir / sha256[:2] / sha256
 
 
+class StillWrittenError(FileError):
+    """The file changed while it was read."""
+
+
 def take(settings: Settings, path: Path) -> Spooled:
     """Copy a file into the spool and hash it, reading it once.
 
@@ -52,27 +56,42 @@ def take(settings: Settings, path: Path) -> Spooled:
     except OSError as error:
         raise FileError(f"{path} cannot be opened: {error.strerror}.", "Check its rights.") from error
     try:
-        before = os.fstat(descriptor)
-        _check(settings, path, before)
-        sha256 = _copy_to_spool(settings, descriptor)
-        after = os.fstat(descriptor)
-    except OSError as error:
-        raise _spool_error(settings, path, error) from error
+        return take_open(settings, path, descriptor)
     finally:
         os.close(descriptor)
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        discard(settings, sha256)
-        raise FileError(f"{path} is still being written.", "Add it again when it is complete.")
+
+
+def take_open(settings: Settings, path: Path, descriptor: int) -> Spooled:
+    """Copy a file that is open for reading, at its start; `path` is only for words.
+
+    Raises:
+        FileError, ServiceError: as `take`.
+    """
+    try:
+        before = os.fstat(descriptor)
+        _check(settings, path, before)
+        sha256 = _copy_to_spool(settings, path, descriptor, before)
+    except OSError as error:
+        raise _spool_error(settings, path, error) from error
     return Spooled(sha256=sha256, stat=before)
 
 
-def _copy_to_spool(settings: Settings, source: int) -> str:
-    """Copy an open file into the spool; returns its hash. A copy that was broken off leaves nothing."""
+def _copy_to_spool(settings: Settings, path: Path, source: int, before: os.stat_result) -> str:
+    """Copy an open file into the spool; returns its hash. A copy that was broken off leaves nothing.
+
+    A file that changed meanwhile never gets its place: that may be the copy of another document, whose
+    content this file just had.
+    """
     settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=settings.spool_dir, prefix="taking-", delete=False) as copy:
         temporary = Path(copy.name)
         try:
             sha256 = _copy(source, copy.fileno())
+            after = os.fstat(source)
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                raise StillWrittenError(
+                    f"{path} is still being written.", "Add it again when it is complete."
+                )
             target = spool_path(settings, sha256)
             target.parent.mkdir(mode=0o700, exist_ok=True)
             temporary.replace(target)

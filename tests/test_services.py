@@ -497,5 +497,5 @@ def test_celery_gets_the_same_address_in_its_own_form(url: str, expected: str) -
 
 def test_redis_is_started_only_without_one_of_the_user(tmp_path: Path) -> None:
     own = {program.name for program in default_programs(Settings(data_dir=tmp_path))}
-    assert own == {"redis", "home", "cpu", "gpu", "beat"}
+    assert own == {"redis", "home", "cpu", "gpu", "beat", "watch"}
     assert {program.name for program in default_programs(using("redis://h", tmp_path))} == own - {"redis"}

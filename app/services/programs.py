@@ -55,6 +55,7 @@ def default_programs(settings: Settings) -> tuple[Program, ...]:
         shoebox("cpu", "worker", "--queues", "cpu", "--name", "cpu"),
         shoebox("gpu", "worker", "--queues", "gpu", "--name", "gpu"),
         shoebox("beat", "_beat"),
+        shoebox("watch", "_watch"),
     )
     if settings.redis_url is not None:
         return workers

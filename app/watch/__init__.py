@@ -1,0 +1,1 @@
+"""The watch folder: files put there are taken by themselves, once they have come to rest."""

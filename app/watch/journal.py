@@ -1,0 +1,304 @@
+"""What the watcher knows: which folders are watched, and what became of every file seen in them.
+
+A SQLite file of its own, so that watching never waits for the ledger. The watcher writes files; commands and
+the UI write folders, and read all.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from app.watch.sight import Sight
+from tasks.errors import ConfigError, ServiceError
+from tasks.settings import Settings
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE folders (
+    id INTEGER PRIMARY KEY,
+    path BLOB NOT NULL UNIQUE,
+    recipe TEXT NOT NULL,
+    when_taken TEXT NOT NULL,
+    is_on INTEGER NOT NULL,
+    pass_over INTEGER NOT NULL,  -- what is there at the first look is not wanted
+    mode TEXT NOT NULL DEFAULT '',
+    problem TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE files (
+    path BLOB PRIMARY KEY,
+    folder INTEGER NOT NULL REFERENCES folders (id) ON DELETE CASCADE,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    moving_to BLOB,
+    at REAL NOT NULL,
+    change INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX files_by_folder ON files (folder, state);
+CREATE INDEX files_by_change ON files (change);
+"""
+
+
+class WhenTaken(StrEnum):
+    """What happens to a file in a watched folder once it is in the ledger."""
+
+    LEAVE = "leave"
+    MOVE = "move"
+
+
+class FileState(StrEnum):
+    """What became of a file that the watcher has seen."""
+
+    WAITING = "waiting"
+    """It has not come to rest, or a program still writes it."""
+    INCOMPLETE = "incomplete"
+    """It is at rest, but its end is missing."""
+    TAKEN = "taken"
+    """A document of its own."""
+    KNOWN = "known"
+    """Its content was in the ledger already."""
+    REFUSED = "refused"
+    """It cannot be taken as it is; it is looked at again when it changes."""
+    IGNORED = "ignored"
+    """Hidden, temporary, a link or no regular file."""
+    PASSED = "passed over"
+    """It was there before the watching began, and only new files are wanted."""
+    GONE = "gone"
+    """It was removed before it could be taken."""
+
+
+UNSETTLED = frozenset({FileState.WAITING, FileState.INCOMPLETE})
+"""What is still looked after."""
+ENTERED = frozenset({FileState.TAKEN, FileState.KNOWN})
+"""What is in the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedFolder:
+    """A folder that is watched, or was."""
+
+    id: int
+    path: Path
+    recipe: str
+    when_taken: WhenTaken
+    is_on: bool
+    pass_over: bool
+    mode: str
+    """How changes are noticed, in words; empty before the watcher has looked."""
+    problem: str
+    """Why it cannot be watched right now, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedFile:
+    """A file, and what became of it."""
+
+    path: Path
+    folder: int
+    state: FileState
+    sight: Sight
+    reason: str = ""
+    document: str = ""
+    moving_to: Path | None = None
+    at: float = 0.0
+    change: int = 0
+    """Grows with every change of any file."""
+
+    @property
+    def wants_attention(self) -> bool:
+        """Whether a person may want to know: it was not taken, or not moved."""
+        if self.state in ENTERED:
+            return bool(self.reason)
+        return self.state in UNSETTLED or self.state is FileState.REFUSED
+
+
+def journal_path(settings: Settings) -> Path:
+    """The SQLite file."""
+    return settings.data_dir / "watch.sqlite3"
+
+
+class Journal:
+    """One connection to the journal; for one thread."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Open the journal, making it where needed.
+
+        Raises:
+            ServiceError: the data directory cannot be written.
+            ConfigError: a newer version wrote it.
+        """
+        path = journal_path(settings)
+        try:
+            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            db = sqlite3.connect(path, timeout=30, isolation_level=None)
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA journal_mode = WAL")
+            # It may lose its last rows in a power cut: such a file is taken again, and recognised.
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA foreign_keys = ON")
+            journal = cls(db)
+            journal._prepare(path)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise ServiceError(
+                f"The watch journal {path} cannot be opened: {error}.",
+                "Check the rights and the free space of its folder, or set SHOEBOX_DATA_DIR.",
+            ) from error
+        return journal
+
+    def _prepare(self, path: Path) -> None:
+        with self.transaction():
+            version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+            if version > _VERSION:
+                raise ConfigError(
+                    f"The watch journal {path} was written by a newer Shoebox.", "Update this Shoebox."
+                )
+            if version == 0:
+                for statement in _SCHEMA.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make changes together, or not at all. Nothing more is begun inside another."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def version(self) -> int:
+        """Changes whenever another connection has written."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    # Folders
+
+    def folders(self) -> list[WatchedFolder]:
+        """All of them, in the order in which they were added."""
+        return [_folder(row) for row in self._db.execute("SELECT * FROM folders ORDER BY id")]
+
+    def put_folder(self, path: Path, recipe: str, when_taken: WhenTaken, *, only_new: bool) -> None:
+        """Watch a folder; one that is known is switched on, with these options."""
+        self._db.execute(
+            """INSERT INTO folders (path, recipe, when_taken, is_on, pass_over) VALUES (?, ?, ?, 1, ?)
+            ON CONFLICT (path) DO UPDATE SET recipe = excluded.recipe, when_taken = excluded.when_taken,
+            pass_over = excluded.pass_over, is_on = 1, problem = ''""",
+            (os.fsencode(path), recipe, when_taken, only_new),
+        )
+
+    def switch_off(self, folder: int) -> None:
+        """Watch a folder no longer. What became of its files stays known."""
+        self._db.execute("UPDATE folders SET is_on = 0, mode = '', problem = '' WHERE id = ?", (folder,))
+
+    def forget_folder(self, folder: int) -> None:
+        """Forget a folder and what became of its files. Documents stay."""
+        self._db.execute("DELETE FROM folders WHERE id = ?", (folder,))
+
+    def note(self, folder: int, *, mode: str, problem: str) -> None:
+        """How a folder is watched, and what is wrong with it."""
+        self._db.execute(
+            "UPDATE folders SET mode = ?, problem = ? WHERE id = ? AND (mode != ? OR problem != ?)",
+            (mode, problem, folder, mode, problem),
+        )
+
+    def first_look_done(self, folder: int) -> None:
+        """From now on every file of a folder is wanted."""
+        self._db.execute("UPDATE folders SET pass_over = 0 WHERE id = ?", (folder,))
+
+    # Files
+
+    def files(self, folder: int | None = None) -> Iterator[WatchedFile]:
+        """The files of a folder, or of all, in the order of their last change."""
+        where = "" if folder is None else "WHERE folder = ?"
+        values = () if folder is None else (folder,)
+        for row in self._db.execute(f"SELECT * FROM files {where} ORDER BY change", values):
+            yield _file(row)
+
+    def changed_files(self, after: int) -> list[WatchedFile]:
+        """Files whose row was written after this change, in that order."""
+        return [
+            _file(row)
+            for row in self._db.execute("SELECT * FROM files WHERE change > ? ORDER BY change", (after,))
+        ]
+
+    def last_change(self) -> int:
+        """The number of the newest change."""
+        return int(self._db.execute("SELECT coalesce(max(change), 0) FROM files").fetchone()[0])
+
+    def counts(self, folder: int) -> dict[FileState, int]:
+        """How many files of a folder are in each state."""
+        rows = self._db.execute(
+            "SELECT state, count(*) FROM files WHERE folder = ? GROUP BY state", (folder,)
+        )
+        return {FileState(state): number for state, number in rows}
+
+    def put(self, file: WatchedFile) -> None:
+        """Enter what became of a file."""
+        sight = file.sight
+        self._db.execute(
+            """INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+            (SELECT coalesce(max(change), 0) + 1 FROM files))""",
+            (
+                *(os.fsencode(file.path), file.folder, file.state, file.reason),
+                *(sight.inode, sight.size, sight.mtime_ns, sight.ctime_ns, file.document),
+                os.fsencode(file.moving_to) if file.moving_to else None,
+                time.time(),
+            ),
+        )
+
+    def drop(self, path: Path) -> None:
+        """Forget a file."""
+        self._db.execute("DELETE FROM files WHERE path = ?", (os.fsencode(path),))
+
+
+def _folder(row: sqlite3.Row) -> WatchedFolder:
+    return WatchedFolder(
+        id=row["id"],
+        path=Path(os.fsdecode(row["path"])),
+        recipe=row["recipe"],
+        when_taken=WhenTaken(row["when_taken"]),
+        is_on=bool(row["is_on"]),
+        pass_over=bool(row["pass_over"]),
+        mode=row["mode"],
+        problem=row["problem"],
+    )
+
+
+def _file(row: sqlite3.Row) -> WatchedFile:
+    moving_to = row["moving_to"]
+    return WatchedFile(
+        path=Path(os.fsdecode(row["path"])),
+        folder=row["folder"],
+        state=FileState(row["state"]),
+        sight=Sight(row["inode"], row["size"], row["mtime_ns"], row["ctime_ns"]),
+        reason=row["reason"],
+        document=row["document"],
+        moving_to=Path(os.fsdecode(moving_to)) if moving_to else None,
+        at=row["at"],
+        change=row["change"],
+    )

@@ -1,0 +1,34 @@
+"""Watched folders and their files in words, for the command line and the UI."""
+
+from collections.abc import Iterator, Mapping
+
+from app.plain_text import visible
+from app.watch.journal import FileState, WatchedFile, WatchedFolder, WhenTaken
+
+
+def folder_lines(folder: WatchedFolder, counts: Mapping[FileState, int]) -> Iterator[str]:
+    """How a folder is watched, and how many of its files are in each state."""
+    yield f"{visible(str(folder.path))}: {how_watched(folder)}"
+    if folder.problem:
+        yield f"  Problem: {visible(folder.problem)}"
+    if counts:
+        yield f"  {count_words(counts)}"
+
+
+def how_watched(folder: WatchedFolder) -> str:
+    """In a sentence, whether and how a folder is watched."""
+    if not folder.is_on:
+        return "not watched"
+    then = "taken files are moved" if folder.when_taken is WhenTaken.MOVE else "files stay where they are"
+    return f"watched by {visible(folder.mode)}; {then}" if folder.mode else f"about to be watched; {then}"
+
+
+def count_words(counts: Mapping[FileState, int]) -> str:
+    """Such as `12 taken, 1 waiting`."""
+    return ", ".join(f"{counts[state]:,} {state.value}" for state in FileState if counts.get(state))
+
+
+def file_line(file: WatchedFile) -> str:
+    """A file and what became of it."""
+    about = "".join(f"  {visible(part)}" for part in (file.document, file.reason) if part)
+    return f"{file.state.value:<11} {visible(str(file.path))}{about}"
