@@ -5,6 +5,7 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class Keeper:
         settings: Settings,
         journal: Journal,
         home: Home,
-        wake: "queue.SimpleQueue[None]",
+        wake: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -87,16 +88,17 @@ class Keeper:
     def look(self, now: float) -> None:
         """Look where notices came from, or everywhere when it is time."""
         if self._look_now.is_set() or now >= self._next_look:
-            self._look_everywhere(now)
+            self.look_everywhere(now)
             return
         paths: set[Path] = set()
         with suppress(queue.Empty):
             while True:
                 paths |= self._noticed.get_nowait()
         if paths and self._tree.look_at(paths, now):
-            self._look_everywhere(now)
+            self.look_everywhere(now)
 
-    def _look_everywhere(self, now: float) -> None:
+    def look_everywhere(self, now: float) -> None:
+        """Look at the whole folder, and note how it is."""
         self._look_now.clear()
         was_there = not self._problem
         self._problem = self._tree.look_everywhere(now)
@@ -125,12 +127,12 @@ class Keeper:
 
     def _notice(self, paths: set[Path]) -> None:
         self._noticed.put(paths)
-        self._wake.put(None)
+        self._wake()
 
     def _notices_ready(self) -> None:
         """What changed before the notices began is found by looking."""
         self._look_now.set()
-        self._wake.put(None)
+        self._wake()
 
     def _note(self) -> None:
         """Let everyone see how this folder is watched."""

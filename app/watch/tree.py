@@ -179,10 +179,7 @@ class WatchedTree:
     def settle(self, path: Path, sight: Sight, verdict: Verdict, now: float) -> WatchedFile:
         """Enter what became of a file."""
         known = self._files.get(path)
-        state = verdict.state
-        if known is not None and known.state is FileState.TAKEN and known.document == verdict.document:
-            state = FileState.TAKEN  # it was touched, or got another hard link; the content is the same
-        file = WatchedFile(path, self.folder.id, state, sight, verdict.reason, verdict.document)
+        file = WatchedFile(path, self.folder.id, verdict.state, sight, verdict.reason, verdict.document)
         if known is None or (known.state, known.reason, known.sight) != (file.state, file.reason, file.sight):
             self._put(file)
         if verdict.state is FileState.WAITING:

@@ -52,6 +52,9 @@ class Watcher:
         except sqlite3.IntegrityError:  # somebody has this moment let the journal forget the folder
             self._follow_list()
 
+    def _wake_up(self) -> None:
+        self._wake.put(None)
+
     def _wait(self) -> None:
         """Until something is due or a notice comes."""
         now = time.monotonic()
@@ -71,4 +74,6 @@ class Watcher:
                 del self._keepers[number]
         for number, folder in wanted.items():
             if number not in self._keepers:
-                self._keepers[number] = Keeper(folder, self._settings, self._journal, self._home, self._wake)
+                self._keepers[number] = Keeper(
+                    folder, self._settings, self._journal, self._home, self._wake_up
+                )
