@@ -19,6 +19,8 @@ from app.requests import (
     SetUrgent,
     StartServices,
     StopAdding,
+    UnwatchFolder,
+    WatchFolder,
 )
 from app.taking import Refused, Taken, take_files
 from tasks.corrections import CATEGORY
@@ -56,6 +58,10 @@ def carry_out(settings: Settings, job: Job) -> Reply:
             reply = _correct(settings, job, request)
         case Export() as request:
             reply = _export(settings, job, request)
+        case WatchFolder() as request:
+            reply = _watch(settings, job, request)
+        case UnwatchFolder(path):
+            reply = _unwatch(settings, job, path)
         case StopAdding():
             raise AssertionError("stopping is no work: it is done as soon as it is read")
     return reply
@@ -247,3 +253,30 @@ def _export(settings: Settings, job: Job, request: Export) -> Reply:
         message=f"{len(documents):,} {noun} written to {request.path}.",
         problems=_limited(problems),
     )
+
+
+# Watched folders
+
+
+def _watch(settings: Settings, job: Job, request: WatchFolder) -> Reply:
+    from app.watch.journal import Journal, WhenTaken
+    from app.watch.switching import WatchOptions, start_watcher, switch_on
+
+    options = WatchOptions(
+        settings.recipe,
+        WhenTaken.MOVE if request.move_taken else WhenTaken.LEAVE,
+        only_new=request.only_new,
+    )
+    with Journal.open(settings) as journal:
+        (path,) = switch_on(journal, settings, [Path(request.path)], options)
+    start_watcher(settings)
+    return Reply(job.number, ok=True, message=f"Watching {path}.")
+
+
+def _unwatch(settings: Settings, job: Job, path: str) -> Reply:
+    from app.watch.journal import Journal
+    from app.watch.switching import switch_off
+
+    with Journal.open(settings) as journal:
+        switch_off(journal, [Path(path)])
+    return Reply(job.number, ok=True, message=f"No longer watching {path}.")

@@ -7,7 +7,7 @@ Both ends are the same version on the same machine, so the form is that of these
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tasks.settings import Settings
 
@@ -79,11 +79,36 @@ class Export:
     """Whether a file of that name may be replaced."""
 
 
-Request = StartServices | AddFiles | StopAdding | Cancel | Retry | Remove | SetUrgent | Correct | Export
-_REQUESTS = {
-    kind.__name__: kind
-    for kind in (StartServices, AddFiles, StopAdding, Cancel, Retry, Remove, SetUrgent, Correct, Export)
-}
+@dataclass(frozen=True, slots=True)
+class WatchFolder:
+    """Take in what is put into a folder, from now on."""
+
+    path: str
+    move_taken: bool = False
+    only_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnwatchFolder:
+    """Watch a folder no longer."""
+
+    path: str
+
+
+Request = (
+    StartServices
+    | AddFiles
+    | StopAdding
+    | Cancel
+    | Retry
+    | Remove
+    | SetUrgent
+    | Correct
+    | Export
+    | WatchFolder
+    | UnwatchFolder
+)
+_REQUESTS: dict[str, type[Request]] = {kind.__name__: kind for kind in get_args(Request)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -610,7 +610,7 @@ def test_words_act_on_nothing(desk: Desk) -> None:
     desk.settle()
     lines = [
         *map(file_line, desk.journal.files()),
-        *folder_lines(desk.watched, desk.journal.counts(desk.watched.id)),
+        *folder_lines(desk.watched, True, desk.journal.counts(desk.watched.id)),
     ]
     assert not any("\x1b" in line or "\u202e" in line for line in lines)
     assert "1 taken" in "\n".join(lines)

@@ -11,7 +11,6 @@ import click
 from app.commands.documents import json_option
 from app.plain_text import visible
 from app.watch.words import file_line, folder_lines
-from tasks.errors import ConfigError
 from tasks.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def watch(
     the services, until --off. Without FOLDERS: list the watched ones and the files that were not taken.
     """
     from app.watch.journal import Journal, WhenTaken
-    from app.watch.switching import WatchOptions, switch_on
+    from app.watch.switching import WatchOptions, start_watcher, switch_on
 
     settings = get_settings()
     if off and forget:
@@ -56,14 +55,14 @@ def watch(
         if off or forget:
             _switch_off(journal, folders, forget=forget)
         elif not folders:
-            _list(journal, with_all=with_all, as_json=as_json)
+            _list(journal, settings, with_all=with_all, as_json=as_json)
         else:
             recipe = recipe or settings.recipe
             when_taken = WhenTaken.MOVE if move_taken else WhenTaken.LEAVE
             _check_recipe(recipe, settings)
             seen = journal.last_change()
             paths = switch_on(journal, settings, folders, WatchOptions(recipe, when_taken, only_new))
-            _start(settings)
+            start_watcher(settings)
             for path in paths:
                 click.echo(f"Watching {visible(str(path))}.", err=True)
             if not background:
@@ -74,17 +73,6 @@ def _check_recipe(recipe: str, settings: Settings) -> None:
     from tasks.recipes import load_recipe
 
     load_recipe(recipe, settings.recipes_path)
-
-
-def _start(settings: Settings) -> None:
-    """Have the watcher run. Services that an older version started know nothing of it."""
-    from app import services
-
-    if "watch" not in services.up(settings).programs:
-        raise ConfigError(
-            "The services that run were started by an older version, which has no watcher.",
-            "Restart them: ./run.sh down, then ./run.sh up. The folder is watched from then on.",
-        )
 
 
 def _switch_off(journal: "Journal", folders: tuple[Path, ...], *, forget: bool) -> None:
@@ -98,11 +86,15 @@ def _switch_off(journal: "Journal", folders: tuple[Path, ...], *, forget: bool) 
         click.echo("Nothing was watched.")
 
 
-def _list(journal: "Journal", *, with_all: bool, as_json: bool) -> None:
+def _list(journal: "Journal", settings: Settings, *, with_all: bool, as_json: bool) -> None:
+    from app.watch.lock import watcher_runs
+
     folders = journal.folders()
+    runs = watcher_runs(settings)
     files = [file for file in journal.files() if with_all or file.wants_attention]
     if as_json:
         facts = {
+            "running": runs,
             "folders": [_folder_facts(folder, journal) for folder in folders],
             "files": [_file_facts(file) for file in files],
         }
@@ -111,7 +103,7 @@ def _list(journal: "Journal", *, with_all: bool, as_json: bool) -> None:
     if not folders:
         click.echo("No folder is watched. `./run.sh watch FOLDER` begins with one.")
     for folder in folders:
-        for line in folder_lines(folder, journal.counts(folder.id)):
+        for line in folder_lines(folder, runs, journal.counts(folder.id)):
             click.echo(line)
     for file in files:
         click.echo(file_line(file))

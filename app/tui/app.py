@@ -312,6 +312,13 @@ class ShoeboxApp(App[None]):
         if not isinstance(self.screen, MachinesScreen):
             self.push_screen(MachinesScreen())
 
+    def action_watch(self) -> None:
+        """Show watched folders."""
+        from app.tui.screens.watch import WatchScreen
+
+        if not isinstance(self.screen, WatchScreen):
+            self.push_screen(WatchScreen())
+
     def action_stop_adding(self) -> None:
         """Take in no more of what is being added."""
         self.ask(StopAdding())

@@ -22,6 +22,8 @@ def _known_actions() -> frozenset[str]:
     from app.tui.screens.document import DocumentScreen
     from app.tui.screens.intray import InTray
     from app.tui.screens.machines import MachinesScreen
+    from app.tui.screens.watch import WatchScreen
 
-    bindings = [*KEYS, *InTray.BINDINGS, *DocumentScreen.BINDINGS, *MachinesScreen.BINDINGS]
+    screens = (InTray, DocumentScreen, MachinesScreen, WatchScreen)
+    bindings = [*KEYS, *(binding for screen in screens for binding in screen.BINDINGS)]
     return frozenset(one.id for one in bindings if isinstance(one, Binding) and one.id)

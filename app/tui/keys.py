@@ -5,6 +5,7 @@ from textual.binding import Binding, BindingType
 KEYS: list[BindingType] = [
     Binding("f1", "help", "Help", id="shoebox.help", tooltip="What this screen is for, and its keys."),
     Binding("f3", "machines", "Machines", id="shoebox.machines", tooltip="Workers, queues and models."),
+    Binding("ctrl+l", "watch", "Watch", id="shoebox.watch", tooltip="Folders whose files are taken in."),
     Binding(
         "ctrl+n",
         "choose_files",

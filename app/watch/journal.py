@@ -95,6 +95,11 @@ class WatchedFolder:
     problem: str
     """Why it cannot be watched right now, in words."""
 
+    @property
+    def moves_taken(self) -> bool:
+        """Whether taken files are moved to the subfolder."""
+        return self.when_taken is WhenTaken.MOVE
+
 
 @dataclass(frozen=True, slots=True)
 class WatchedFile:
@@ -238,6 +243,22 @@ class Journal:
         values = () if folder is None else (folder,)
         for row in self._db.execute(f"SELECT * FROM files {where} ORDER BY change", values):
             yield _file(row)
+
+    def for_attention(self) -> list[WatchedFile]:
+        """The files that a person may want to know of, the latest first."""
+        rows = self._db.execute(
+            "SELECT * FROM files WHERE state IN (?, ?, ?) OR (reason != '' AND state IN (?, ?))"
+            " ORDER BY change DESC",
+            (*UNSETTLED, FileState.REFUSED, *ENTERED),
+        )
+        return [_file(row) for row in rows]
+
+    def latest_entered(self, number: int) -> list[WatchedFile]:
+        """The files that came into the ledger last, the latest first."""
+        rows = self._db.execute(
+            "SELECT * FROM files WHERE state IN (?, ?) ORDER BY change DESC LIMIT ?", (*ENTERED, number)
+        )
+        return list(map(_file, rows))
 
     def changed_files(self, after: int) -> list[WatchedFile]:
         """Files whose row was written after this change, in that order."""

@@ -53,7 +53,7 @@ class Keeper:
         self._no_notices = self._test()
         self._problem = ""
         self._watched_folders: dict[Path, int] = {}
-        if folder.when_taken is WhenTaken.MOVE:
+        if folder.moves_taken:
             self._end_moves()
 
     @property
@@ -171,7 +171,7 @@ class Keeper:
             self._tree.changed(path, None, now)
             return False
         file = self._tree.settle(path, sight, verdict, now)
-        if verdict.document and self._tree.folder.when_taken is WhenTaken.MOVE:
+        if verdict.document and self._tree.folder.moves_taken:
             self._move(file)
         return verdict.state is FileState.TAKEN
 

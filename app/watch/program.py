@@ -1,15 +1,12 @@
 """The watcher as a program of its own. While no folder is watched it stays small."""
 
-import fcntl
 import logging
-import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from app.watch.journal import Journal
+from app.watch.lock import only_watcher
 from tasks.settings import Settings
 
 _IDLE_SECONDS = 1.0
@@ -25,7 +22,7 @@ def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s")
-    with _only_watcher(settings), Journal.open(settings) as journal:
+    with only_watcher(settings), Journal.open(settings) as journal:
         while not any(folder.is_on for folder in journal.folders()):
             if stop.wait(_IDLE_SECONDS):
                 return
@@ -38,15 +35,3 @@ def _watch(settings: Settings, journal: Journal, stop: threading.Event) -> None:
 
     with Home.open(settings) as home:
         Watcher(settings, journal, home).run(stop)
-
-
-@contextmanager
-def _only_watcher(settings: Settings) -> Iterator[None]:
-    """One watcher at a time works on a data directory; a second one waits its turn."""
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(settings.data_dir / "watch.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)

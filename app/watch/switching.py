@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.watch.journal import Journal, WatchedFolder, WhenTaken
-from tasks.errors import ConfigError, NotFoundError
+from tasks.errors import ConfigError, NotFoundError, ServiceError
 from tasks.settings import Settings
 
 
@@ -36,6 +36,21 @@ def switch_on(
             _check(path, others, settings)
             journal.put_folder(path, options.recipe, options.when_taken, only_new=options.only_new)
     return wanted
+
+
+def start_watcher(settings: Settings) -> None:
+    """Have the services run, and the watcher among them.
+
+    Raises:
+        ServiceError: something does not start, or an older version runs, which has no watcher.
+    """
+    from app import services
+
+    if "watch" not in services.up(settings).programs:
+        raise ServiceError(
+            "The services that run were started by an older version, which has no watcher.",
+            "Restart them: ./run.sh down, then ./run.sh up. The folder is watched from then on.",
+        )
 
 
 def switch_off(journal: Journal, paths: Sequence[Path]) -> list[Path]:

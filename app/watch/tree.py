@@ -16,7 +16,6 @@ from app.watch.journal import (
     Journal,
     WatchedFile,
     WatchedFolder,
-    WhenTaken,
 )
 from app.watch.sight import Folder, Look, PassedOver, Seen, Sight, Unreadable, look_at, look_below
 from app.watch.taking import Verdict
@@ -51,7 +50,7 @@ class WatchedTree:
         self._files = {file.path: file for file in journal.files(folder.id)}
         self._pending: dict[Path, _Pending] = {}
         moved = folder.path / settings.watch_taken_folder
-        self._left_out = frozenset([moved]) if folder.when_taken is WhenTaken.MOVE else frozenset()
+        self._left_out = frozenset([moved]) if folder.moves_taken else frozenset()
 
     # Looking
 

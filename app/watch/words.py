@@ -3,23 +3,25 @@
 from collections.abc import Iterator, Mapping
 
 from app.plain_text import visible
-from app.watch.journal import FileState, WatchedFile, WatchedFolder, WhenTaken
+from app.watch.journal import FileState, WatchedFile, WatchedFolder
 
 
-def folder_lines(folder: WatchedFolder, counts: Mapping[FileState, int]) -> Iterator[str]:
-    """How a folder is watched, and how many of its files are in each state."""
-    yield f"{visible(str(folder.path))}: {how_watched(folder)}"
+def folder_lines(folder: WatchedFolder, runs: bool, counts: Mapping[FileState, int]) -> Iterator[str]:
+    """How a folder is watched, and how many of its files are in each state; `runs` if there is a watcher."""
+    yield f"{visible(str(folder.path))}: {how_watched(folder, runs)}"
     if folder.problem:
         yield f"  Problem: {visible(folder.problem)}"
     if counts:
         yield f"  {count_words(counts)}"
 
 
-def how_watched(folder: WatchedFolder) -> str:
+def how_watched(folder: WatchedFolder, runs: bool) -> str:
     """In a sentence, whether and how a folder is watched."""
     if not folder.is_on:
         return "not watched"
-    then = "taken files are moved" if folder.when_taken is WhenTaken.MOVE else "files stay where they are"
+    then = "taken files are moved" if folder.moves_taken else "files stay where they are"
+    if not runs:
+        return f"will be watched when the services run (./run.sh up); {then}"
     return f"watched by {visible(folder.mode)}; {then}" if folder.mode else f"about to be watched; {then}"
 
 

@@ -8,40 +8,18 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Static
 
 from app.machines import Services, collect_services
 from app.requests import StartServices
 from app.tui import machine_lines
 from app.tui.background import in_background
 from app.tui.screens.base import ShoeboxScreen
+from app.tui.widgets.section import Section
 from app.tui.widgets.status_line import StatusLine
 
 _SERVICES_SECONDS = 5.0
 _LOG_LINES = 8
 _SECTIONS = ("Link", "Work", "Queues", "Workers", "GPUs", "Models", "Services of this machine")
-
-
-class Section(Static):
-    """A heading with lines below it."""
-
-    DEFAULT_CSS = "Section { height: auto; margin: 0 0 1 0; }"
-
-    def __init__(self, title: str) -> None:
-        super().__init__(markup=False)
-        self._title = title
-        self._shown: Content | None = None
-
-    def show(self, lines: Iterable[Content]) -> None:
-        """Show these lines; nothing is drawn if they are shown already."""
-        content = Content("\n").join([Content.styled(self._title, "bold $accent"), *lines])
-        if self._shown is None or not _same(content, self._shown):
-            self._shown = content
-            self.update(content)
-
-
-def _same(one: Content, other: Content) -> bool:
-    return one.plain == other.plain and one.spans == other.spans
 
 
 class MachinesScreen(ShoeboxScreen):

@@ -15,8 +15,6 @@ from app.tui.background import in_background
 from app.tui.text import plain
 from app.tui.widgets.file_list import FileList
 
-_KEYS = "Enter opens or takes · Space marks · Ctrl+N takes · ← up · Ctrl+R hidden"
-
 
 class Picker(ModalScreen[tuple[Path, ...]]):
     """Lists a folder. Gives the chosen paths; none when the user goes away."""
@@ -52,6 +50,8 @@ class Picker(ModalScreen[tuple[Path, ...]]):
         Button { margin: 0 0 0 1; min-width: 8; }
     }
     """
+    VERB: ClassVar[str] = "Take in"
+    KEYS: ClassVar[str] = "Enter opens or takes · Space marks · Ctrl+N takes · ← up · Ctrl+R hidden"
     last_folder: ClassVar[Path | None] = None
     """Where files were chosen last; the next picker starts there."""
 
@@ -72,14 +72,18 @@ class Picker(ModalScreen[tuple[Path, ...]]):
             with Horizontal():
                 yield Static(id="picker-status")
                 yield Button(plain("Up"), id="picker-up", compact=True)
-                yield Button(plain("Take in"), id="picker-take", compact=True, variant="primary")
+                yield Button(plain(self.VERB), id="picker-take", compact=True, variant="primary")
                 yield Button(plain("Close"), id="picker-close", compact=True)
-            yield Static(plain(_KEYS), id="picker-keys")
+            yield Static(plain(self.KEYS), id="picker-keys")
 
     def on_mount(self) -> None:
         """List the folder."""
         self.query_one(FileList).focus()
         self._enter(self._start)
+
+    def is_listed(self, entry: Entry) -> bool:  # noqa: ARG002 - for those who list less
+        """Whether this is something to choose or to open."""
+        return True
 
     @property
     def chosen(self) -> tuple[Path, ...]:
@@ -96,13 +100,14 @@ class Picker(ModalScreen[tuple[Path, ...]]):
         """Go to a folder, with the cursor on `at`. One that cannot be read is said, and not entered."""
         self._say(f"Reading {folder.name or folder} …")
         try:
-            self._entries = await in_background(lambda: entries_of(folder))
+            entries = await in_background(lambda: entries_of(folder))
         except OSError as error:
             if self._folder is None and folder != Path.home():
                 self._enter(Path.home())
             else:
                 self._say(f"{folder.name or folder} cannot be opened: {error.strerror}")
             return
+        self._entries = [entry for entry in entries if self.is_listed(entry)]
         self._folder = folder
         self._typed = ""
         shown = self.query_one("#picker-folder", Static)
@@ -177,7 +182,7 @@ class Picker(ModalScreen[tuple[Path, ...]]):
         current = self.query_one(FileList).current
         if current is not None and current.is_folder:
             self._enter(current.path)
-        else:
+        elif current is not None or self._marked:
             self.action_take()
 
     def action_open(self) -> None:
@@ -221,6 +226,25 @@ class Picker(ModalScreen[tuple[Path, ...]]):
             self._narrow("")
         else:
             self.dismiss(())
+
+
+class FolderPicker(Picker):
+    """Lists folders only. Gives the folder that is open when the user chooses."""
+
+    VERB = "Watch"
+    KEYS = "Enter opens · Ctrl+N watches the open folder · ← up · Ctrl+R hidden"
+
+    def is_listed(self, entry: Entry) -> bool:
+        """Only what can be opened."""
+        return entry.is_folder
+
+    @property
+    def chosen(self) -> tuple[Path, ...]:
+        """The open folder."""
+        return () if self._folder is None else (self._folder,)
+
+    def action_mark(self) -> None:
+        """Nothing is marked here: one folder is chosen, the open one."""
 
 
 def _end_of(text: str, width: int) -> str:
