@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from app.below import open_below
 from app.watch.completeness import missing_end
 from app.watch.journal import FileState, Journal, WatchedFile, WatchedFolder, WhenTaken
 from app.watch.keeper import Keeper
 from app.watch.moving import free_place, move
 from app.watch.notices import Notices, network_kind, why_no_notices
-from app.watch.reaching import is_being_written, open_below
 from app.watch.sight import Sight
 from app.watch.switching import WatchOptions, forget, switch_off, switch_on
 from app.watch.tree import WatchedTree
 from app.watch.words import file_line, folder_lines
+from app.watch.writing import is_being_written
 from tasks.errors import ConfigError, NotFoundError, ServiceError
 from tasks.home import Home
 from tasks.settings import Settings
@@ -171,7 +172,7 @@ def test_a_mapped_file_counts_as_being_written(tmp_path: Path) -> None:
 def test_a_writer_in_the_moment_of_a_lease_does_not_end_this_process(tmp_path: Path) -> None:
     script = f"""
 import fcntl, os, signal, subprocess, sys
-from app.watch.reaching import survive_broken_leases
+from app.watch.writing import survive_broken_leases
 survive_broken_leases()
 path = {str(tmp_path / "a")!r}
 open(path, "w").close()

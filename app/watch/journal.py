@@ -14,11 +14,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from app.sqlite_file import open_sqlite, transaction
 from app.watch.sight import Sight
-from tasks.errors import ConfigError, ServiceError
 from tasks.settings import Settings
 
-_VERSION = 1
 _SCHEMA = """
 CREATE TABLE folders (
     id INTEGER PRIMARY KEY,
@@ -143,35 +142,8 @@ class Journal:
             ServiceError: the data directory cannot be written.
             ConfigError: a newer version wrote it.
         """
-        path = journal_path(settings)
-        try:
-            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            db = sqlite3.connect(path, timeout=30, isolation_level=None)
-            db.row_factory = sqlite3.Row
-            db.execute("PRAGMA journal_mode = WAL")
-            # It may lose its last rows in a power cut: such a file is taken again, and recognised.
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA foreign_keys = ON")
-            journal = cls(db)
-            journal._prepare(path)
-        except (OSError, sqlite3.OperationalError) as error:
-            raise ServiceError(
-                f"The watch journal {path} cannot be opened: {error}.",
-                "Check the rights and the free space of its folder, or set SHOEBOX_DATA_DIR.",
-            ) from error
-        return journal
-
-    def _prepare(self, path: Path) -> None:
-        with self.transaction():
-            version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-            if version > _VERSION:
-                raise ConfigError(
-                    f"The watch journal {path} was written by a newer Shoebox.", "Update this Shoebox."
-                )
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {_VERSION}")
+        # A power cut may cost the last rows: such a file is taken again, and recognised.
+        return cls(open_sqlite(journal_path(settings), _SCHEMA, survives_power_cuts=False))
 
     def close(self) -> None:
         """Close the connection."""
@@ -185,17 +157,9 @@ class Journal:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make changes together, or not at all. Nothing more is begun inside another."""
-        if self._db.in_transaction:
+        """Make changes together, or not at all."""
+        with transaction(self._db):
             yield
-            return
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     def version(self) -> int:
         """Changes whenever another connection has written."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from app.watch.reaching import folder_of
+from app.below import folder_of
 from app.watch.sight import Sight
 
 _MAX_NAME_BYTES = 255

@@ -6,10 +6,11 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.below import open_below
 from app.watch.completeness import missing_end
 from app.watch.journal import FileState, WatchedFolder
-from app.watch.reaching import is_being_written, open_below
 from app.watch.sight import Sight
+from app.watch.writing import is_being_written
 from tasks.errors import FileError
 from tasks.home import Home
 from tasks.spool import StillWrittenError

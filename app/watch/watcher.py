@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from app.watch.journal import Journal
 from app.watch.keeper import Keeper
-from app.watch.reaching import survive_broken_leases
+from app.watch.writing import survive_broken_leases
 from tasks.home import Home
 from tasks.settings import Settings
 

@@ -1,0 +1,64 @@
+"""A small SQLite file of its own: opening it, and making changes together."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tasks.errors import ConfigError, ServiceError
+
+VERSION = 1
+
+
+def open_sqlite(path: Path, schema: str, *, survives_power_cuts: bool) -> sqlite3.Connection:
+    """Open the file, making it with this schema where it is not there.
+
+    Args:
+        path: its folder is made, private to the user, if it is not there.
+        schema: statements, each ending in `;` and a newline.
+        survives_power_cuts: each change is on the disk once it is committed; else the last may be lost.
+
+    Raises:
+        ServiceError: it cannot be opened or written.
+        ConfigError: a newer version wrote it.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        db = sqlite3.connect(path, timeout=30, isolation_level=None)
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_cuts else 'NORMAL'}")
+        db.execute("PRAGMA foreign_keys = ON")
+        _prepare(db, path, schema)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise ServiceError(
+            f"{path} cannot be opened: {error}.",
+            "Check the rights and the free space of its folder, or set SHOEBOX_DATA_DIR.",
+        ) from error
+    return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path, schema: str) -> None:
+    with transaction(db):
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version > VERSION:
+            raise ConfigError(f"{path} was written by a newer Shoebox.", "Update this Shoebox.")
+        if version == 0:
+            for statement in schema.split(";\n"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Make changes together, or not at all. Inside another one nothing more is begun."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
