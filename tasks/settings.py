@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     watch_taken_folder: str = Field(default="Taken", pattern=r"^[^./\x00][^/\x00]*$")
     """Subfolder for taken files, where the watched folder was switched on with --move-taken."""
 
+    tidy_template: str = "{category}/{date}_{party}_{title}{ext}"
+    """Folders and names that `tidy` proposes; see docs/tidy.md."""
+
     engine: Literal["auto", "ollama", "openai", "offline"] = "auto"
     """Who reads the text. `auto` is Ollama where there is one, else the offline engine."""
     ollama_host: str | None = None

@@ -1,0 +1,1 @@
+"""Plans: a tidy tree proposed from what was read, applied file by file with a journal, and undone from it."""
