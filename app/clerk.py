@@ -16,12 +16,16 @@ from typing import Protocol
 
 from app.requests import (
     AddFiles,
+    ApplyPlan,
     Export,
+    MakePlan,
     Note,
     Reply,
     Request,
     StartServices,
     StopAdding,
+    UndoPlan,
+    WatchFolder,
     answer_line,
     clerk_log,
     parse_request,
@@ -31,7 +35,15 @@ from tasks.settings import Settings
 
 log = logging.getLogger("shoebox.clerk")
 
-_LANES: dict[type[Request], str] = {AddFiles: "adding", StartServices: "services", Export: "exporting"}
+_LANES: dict[type[Request], str] = {
+    AddFiles: "adding",
+    StartServices: "services",
+    WatchFolder: "services",
+    Export: "exporting",
+    MakePlan: "tidying",
+    ApplyPlan: "tidying",
+    UndoPlan: "tidying",
+}
 """What takes long has a thread of its own, so that what a person decides never waits for it."""
 _DECISIONS = "decisions"
 
@@ -96,7 +108,7 @@ class Clerk:
         self._is_ending = threading.Event()
         self._jobs: list[Job] = []
         self._queues: dict[str, SimpleQueue[Job | None]] = {
-            lane: SimpleQueue() for lane in (*_LANES.values(), _DECISIONS)
+            lane: SimpleQueue() for lane in {*_LANES.values(), _DECISIONS}
         }
         self._threads = [
             threading.Thread(target=self._serve, args=(queue,), name=lane)

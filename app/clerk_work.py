@@ -6,12 +6,15 @@ from functools import partial
 from pathlib import Path
 
 from app.clerk import Job
+from app.clerk_folders import tidy, watch
 from app.intake import Skipped, find_files
 from app.requests import (
     AddFiles,
+    ApplyPlan,
     Cancel,
     Correct,
     Export,
+    MakePlan,
     Problem,
     Remove,
     Reply,
@@ -19,6 +22,7 @@ from app.requests import (
     SetUrgent,
     StartServices,
     StopAdding,
+    UndoPlan,
     UnwatchFolder,
     WatchFolder,
 )
@@ -58,10 +62,10 @@ def carry_out(settings: Settings, job: Job) -> Reply:
             reply = _correct(settings, job, request)
         case Export() as request:
             reply = _export(settings, job, request)
-        case WatchFolder() as request:
-            reply = _watch(settings, job, request)
-        case UnwatchFolder(path):
-            reply = _unwatch(settings, job, path)
+        case WatchFolder() | UnwatchFolder() as request:
+            reply = watch(settings, job, request)
+        case MakePlan() | ApplyPlan() | UndoPlan() as request:
+            reply = tidy(settings, job, request)
         case StopAdding():
             raise AssertionError("stopping is no work: it is done as soon as it is read")
     return reply
@@ -253,30 +257,3 @@ def _export(settings: Settings, job: Job, request: Export) -> Reply:
         message=f"{len(documents):,} {noun} written to {request.path}.",
         problems=_limited(problems),
     )
-
-
-# Watched folders
-
-
-def _watch(settings: Settings, job: Job, request: WatchFolder) -> Reply:
-    from app.watch.journal import Journal, WhenTaken
-    from app.watch.switching import WatchOptions, start_watcher, switch_on
-
-    options = WatchOptions(
-        settings.recipe,
-        WhenTaken.MOVE if request.move_taken else WhenTaken.LEAVE,
-        only_new=request.only_new,
-    )
-    with Journal.open(settings) as journal:
-        (path,) = switch_on(journal, settings, [Path(request.path)], options)
-    start_watcher(settings)
-    return Reply(job.number, ok=True, message=f"Watching {path}.")
-
-
-def _unwatch(settings: Settings, job: Job, path: str) -> Reply:
-    from app.watch.journal import Journal
-    from app.watch.switching import switch_off
-
-    with Journal.open(settings) as journal:
-        switch_off(journal, [Path(path)])
-    return Reply(job.number, ok=True, message=f"No longer watching {path}.")

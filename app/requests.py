@@ -95,6 +95,28 @@ class UnwatchFolder:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class MakePlan:
+    """Propose a tidy tree below a folder. Nothing is changed."""
+
+    target: str
+    move: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyPlan:
+    """Do what a plan says, or what is left of it."""
+
+    plan: int
+
+
+@dataclass(frozen=True, slots=True)
+class UndoPlan:
+    """Bring a plan's files back to where they were."""
+
+    plan: int
+
+
 Request = (
     StartServices
     | AddFiles
@@ -107,6 +129,9 @@ Request = (
     | Export
     | WatchFolder
     | UnwatchFolder
+    | MakePlan
+    | ApplyPlan
+    | UndoPlan
 )
 _REQUESTS: dict[str, type[Request]] = {kind.__name__: kind for kind in get_args(Request)}
 

@@ -9,9 +9,9 @@ from textual.widgets import Checkbox, OptionList
 
 from app.requests import UnwatchFolder, WatchFolder
 from app.tui.app import ShoeboxApp
+from app.tui.screens.options import Options
 from app.tui.screens.picker import FolderPicker, Picker
 from app.tui.screens.watch import WatchScreen
-from app.tui.screens.watch_options import WatchOptionsDialog
 from app.tui.widgets.section import Section
 from app.watch.journal import FileState, Journal, WatchedFile, WhenTaken
 from app.watch.sight import Sight
@@ -38,7 +38,7 @@ async def shown(app: ShoeboxApp, pilot: Pilot[Any]) -> str:
     screen = app.screen
     assert isinstance(screen, WatchScreen)
     screen.look_again()
-    await finished(app, pilot, "watch")
+    await finished(app, pilot, "look")
     sections = [str(section.render()) for section in screen.query(Section) if section.display]
     folders = screen.query_one(OptionList)
     options = [str(folders.get_option_at_index(at).prompt) for at in range(folders.option_count)]
@@ -112,7 +112,7 @@ def test_a_folder_is_chosen_with_its_options(settings: Settings, tmp_path: Path)
         await finished(app, pilot, "folder")
         await pilot.press("ctrl+n")
         await pilot.pause()
-        assert isinstance(app.screen, WatchOptionsDialog)
+        assert isinstance(app.screen, Options)
         app.screen.query_one("#move", Checkbox).value = True
         await pilot.press("enter")
         await pilot.pause()

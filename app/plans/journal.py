@@ -100,6 +100,11 @@ class Step:
     trace: Trace | None = None
 
 
+def journal_path(settings: Settings) -> Path:
+    """The SQLite file."""
+    return settings.data_dir / "plans.sqlite3"
+
+
 class Journal:
     """One connection to the journal."""
 
@@ -114,7 +119,7 @@ class Journal:
             ServiceError, ConfigError: as `open_sqlite`.
         """
         # What is done to files must be known after a power cut, or it could not be undone.
-        return cls(open_sqlite(settings.data_dir / "plans.sqlite3", _SCHEMA, survives_power_cuts=True))
+        return cls(open_sqlite(journal_path(settings), _SCHEMA, survives_power_cuts=True))
 
     def close(self) -> None:
         """Close the connection."""

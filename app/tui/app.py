@@ -319,6 +319,13 @@ class ShoeboxApp(App[None]):
         if not isinstance(self.screen, WatchScreen):
             self.push_screen(WatchScreen())
 
+    def action_tidy(self) -> None:
+        """Show plans."""
+        from app.tui.screens.tidy import TidyScreen
+
+        if not isinstance(self.screen, TidyScreen):
+            self.push_screen(TidyScreen())
+
     def action_stop_adding(self) -> None:
         """Take in no more of what is being added."""
         self.ask(StopAdding())

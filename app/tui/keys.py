@@ -6,6 +6,7 @@ KEYS: list[BindingType] = [
     Binding("f1", "help", "Help", id="shoebox.help", tooltip="What this screen is for, and its keys."),
     Binding("f3", "machines", "Machines", id="shoebox.machines", tooltip="Workers, queues and models."),
     Binding("ctrl+l", "watch", "Watch", id="shoebox.watch", tooltip="Folders whose files are taken in."),
+    Binding("ctrl+g", "tidy", "Tidy", id="shoebox.tidy", tooltip="Plan a tidy tree of files; undo it."),
     Binding(
         "ctrl+n",
         "choose_files",

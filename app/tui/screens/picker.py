@@ -50,7 +50,6 @@ class Picker(ModalScreen[tuple[Path, ...]]):
         Button { margin: 0 0 0 1; min-width: 8; }
     }
     """
-    VERB: ClassVar[str] = "Take in"
     KEYS: ClassVar[str] = "Enter opens or takes · Space marks · Ctrl+N takes · ← up · Ctrl+R hidden"
     last_folder: ClassVar[Path | None] = None
     """Where files were chosen last; the next picker starts there."""
@@ -63,6 +62,8 @@ class Picker(ModalScreen[tuple[Path, ...]]):
         self._marked: frozenset[Path] = frozenset()
         self._typed = ""
         self._shows_hidden = False
+        self.verb = "Take in"
+        """What is done with what is chosen."""
 
     def compose(self) -> ComposeResult:
         """Where we are, what is there, what is typed and marked."""
@@ -72,7 +73,7 @@ class Picker(ModalScreen[tuple[Path, ...]]):
             with Horizontal():
                 yield Static(id="picker-status")
                 yield Button(plain("Up"), id="picker-up", compact=True)
-                yield Button(plain(self.VERB), id="picker-take", compact=True, variant="primary")
+                yield Button(plain(self.verb), id="picker-take", compact=True, variant="primary")
                 yield Button(plain("Close"), id="picker-close", compact=True)
             yield Static(plain(self.KEYS), id="picker-keys")
 
@@ -231,8 +232,11 @@ class Picker(ModalScreen[tuple[Path, ...]]):
 class FolderPicker(Picker):
     """Lists folders only. Gives the folder that is open when the user chooses."""
 
-    VERB = "Watch"
-    KEYS = "Enter opens · Ctrl+N watches the open folder · ← up · Ctrl+R hidden"
+    KEYS = "Enter opens · Ctrl+N chooses the open folder · ← up · Ctrl+R hidden"
+
+    def __init__(self, verb: str) -> None:
+        super().__init__()
+        self.verb = verb
 
     def is_listed(self, entry: Entry) -> bool:
         """Only what can be opened."""

@@ -13,10 +13,9 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from app.requests import UnwatchFolder, WatchFolder
-from app.tui.background import in_background
-from app.tui.screens.base import ShoeboxScreen
+from app.tui.screens.looking import LookingScreen
+from app.tui.screens.options import Options
 from app.tui.screens.picker import FolderPicker
-from app.tui.screens.watch_options import WatchOptionsDialog
 from app.tui.text import plain
 from app.tui.widgets.section import Section
 from app.watch.journal import FileState, Journal, WatchedFile, WatchedFolder, journal_path
@@ -24,13 +23,16 @@ from app.watch.lock import watcher_runs
 from app.watch.words import count_words, file_line, how_watched
 from tasks.settings import Settings
 
-_LOOK_SECONDS = 1.0
 _MOST_FILES = 200
 _LATEST = 20
+_OPTIONS = {
+    "move": "Move taken files to its subfolder Taken",
+    "only-new": "Leave alone what is there already",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class WatchLook:
     """What the journal says."""
 
     folders: tuple[WatchedFolder, ...] = ()
@@ -41,7 +43,7 @@ class _Look:
     latest: tuple[WatchedFile, ...] = ()
 
 
-class WatchScreen(ShoeboxScreen):
+class WatchScreen(LookingScreen[WatchLook]):
     """Watched folders and their files."""
 
     NAME = "Watch"
@@ -69,14 +71,9 @@ Folders are watched in the background, also when this UI is closed. What came me
     }
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._look: _Look | None = None
-        self._looking = False
-
     def body(self) -> Iterable[Widget]:
         """The folders to choose from, and the files below."""
-        with VerticalScroll(can_focus=False):
+        with VerticalScroll():
             yield Section("Watched folders")
             yield OptionList(id="folders", markup=False)
             yield Section("Not taken")
@@ -85,25 +82,24 @@ Folders are watched in the background, also when this UI is closed. What came me
     def on_mount(self) -> None:
         """The arrow keys choose a folder."""
         self.query_one(OptionList).focus()
-        self.look_again()
-        self.set_interval(_LOOK_SECONDS, self.look_again)
+        self.begin_looking()
 
-    @work(group="watch", exit_on_error=False)
-    async def look_again(self) -> None:
-        """Read the journal while it is shown."""
-        if self._looking or self.shell.front is not self:
-            return
-        self._looking = True
-        settings = self.shell.settings
-        try:
-            look = await in_background(lambda: _read(settings))
-        finally:
-            self._looking = False
-        if look != self._look:
-            self._look = look
-            self._show(look)
+    def read(self, settings: Settings) -> WatchLook:
+        """What the journal says; looking makes none."""
+        if not journal_path(settings).exists():
+            return WatchLook()
+        with Journal.open(settings) as journal:
+            folders = tuple(journal.folders())
+            return WatchLook(
+                folders=folders,
+                runs=watcher_runs(settings),
+                counts={folder.id: journal.counts(folder.id) for folder in folders},
+                for_attention=tuple(journal.for_attention()),
+                latest=tuple(journal.latest_entered(_LATEST)),
+            )
 
-    def _show(self, look: _Look) -> None:
+    def show(self, look: WatchLook) -> None:
+        """The folders, then the files."""
         self._show_folders(look)
         heading, not_taken, taken = self.query(Section)
         heading.show(
@@ -114,7 +110,7 @@ Folders are watched in the background, also when this UI is closed. What came me
         taken.display = bool(look.latest)
         taken.show(_file_lines(look.latest))
 
-    def _show_folders(self, look: _Look) -> None:
+    def _show_folders(self, look: WatchLook) -> None:
         folders = self.query_one(OptionList)
         at = folders.highlighted
         folders.clear_options()
@@ -130,18 +126,21 @@ Folders are watched in the background, also when this UI is closed. What came me
     @property
     def _current(self) -> WatchedFolder | None:
         at = self.query_one(OptionList).highlighted
-        return None if self._look is None or at is None else self._look.folders[at]
+        return None if self.look is None or at is None else self.look.folders[at]
 
     @work(group="watch-add", exclusive=True, exit_on_error=False)
     async def action_add(self) -> None:
         """Choose a folder and how to watch it."""
-        chosen = await self.app.push_screen_wait(FolderPicker())
+        chosen = await self.app.push_screen_wait(FolderPicker("Watch"))
         if not chosen:
             return
-        options = await self.app.push_screen_wait(WatchOptionsDialog(chosen[0]))
-        if options is not None:
+        (folder,) = chosen
+        ticked = await self.app.push_screen_wait(
+            Options(f"Watch {folder} and the folders below it?", _OPTIONS, yes="Watch")
+        )
+        if ticked is not None:
             self.shell.ask(
-                WatchFolder(str(chosen[0]), move_taken=options.move_taken, only_new=options.only_new)
+                WatchFolder(str(folder), move_taken="move" in ticked, only_new="only-new" in ticked)
             )
 
     def action_switch(self) -> None:
@@ -153,20 +152,6 @@ Folders are watched in the background, also when this UI is closed. What came me
             self.shell.ask(UnwatchFolder(str(folder.path)))
         else:
             self.shell.ask(WatchFolder(str(folder.path), move_taken=folder.moves_taken))
-
-
-def _read(settings: Settings) -> _Look:
-    if not journal_path(settings).exists():
-        return _Look()
-    with Journal.open(settings) as journal:
-        folders = tuple(journal.folders())
-        return _Look(
-            folders=folders,
-            runs=watcher_runs(settings),
-            counts={folder.id: journal.counts(folder.id) for folder in folders},
-            for_attention=tuple(journal.for_attention()),
-            latest=tuple(journal.latest_entered(_LATEST)),
-        )
 
 
 def _folder_text(folder: WatchedFolder, runs: bool, counts: Mapping[FileState, int]) -> Content:

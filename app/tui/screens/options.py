@@ -1,7 +1,6 @@
-"""How a folder is to be watched: asked when it is chosen."""
+"""A question with options to tick, before something that takes nothing away."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual import on
@@ -14,14 +13,6 @@ from textual.widgets import Button, Checkbox, Static
 from app.tui.text import plain
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenOptions:
-    """What the user has chosen."""
-
-    move_taken: bool
-    only_new: bool
-
-
 class _Box(Checkbox):
     """Textual draws a cross in either case, in another colour; colours alone must not tell."""
 
@@ -31,16 +22,16 @@ class _Box(Checkbox):
         return "X" if self.value else " "
 
 
-class WatchOptionsDialog(ModalScreen[ChosenOptions | None]):
-    """Asks what happens to files that are taken, and to those that are there already."""
+class Options(ModalScreen[frozenset[str] | None]):
+    """Gives the names of the options that are ticked; None when the user goes away."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "No", id="watch_options.no", show=False, tooltip="Do not watch it."),
+        Binding("escape", "leave", "No", id="options.no", show=False, tooltip="Do nothing."),
         Binding("up", "app.focus_previous", show=False),
         Binding("down", "app.focus_next", show=False),
     ]
     DEFAULT_CSS = """
-    WatchOptionsDialog {
+    Options {
         align: center middle;
         & > Vertical {
             width: 68; max-width: 100%; height: auto; max-height: 100%;
@@ -52,22 +43,25 @@ class WatchOptionsDialog(ModalScreen[ChosenOptions | None]):
     }
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, question: str, options: Mapping[str, str], *, yes: str) -> None:
+        """The question may be untrusted. Options: words by name; a name is a CSS identifier."""
         super().__init__()
-        self._folder = folder
+        self._question = question
+        self._options = options
+        self._yes = yes
 
     def compose(self) -> ComposeResult:
-        """The folder, two choices, two buttons."""
+        """The question, the options, two buttons."""
         with Vertical():
-            yield Static(plain(f"Watch {self._folder} and the folders below it?", "bold"))
-            yield _Box(plain("Move taken files to its subfolder Taken"), id="move", compact=True)
-            yield _Box(plain("Leave alone what is there already"), id="only-new", compact=True)
+            yield Static(plain(self._question, "bold"))
+            for name, words in self._options.items():
+                yield _Box(plain(words), id=name, compact=True)
             with Horizontal():
-                yield Button(plain("Watch"), id="yes", variant="primary", compact=True)
+                yield Button(plain(self._yes), id="yes", variant="primary", compact=True)
                 yield Button(plain("Cancel"), id="no", compact=True)
 
     def on_mount(self) -> None:
-        """Watching takes nothing away, so that Enter alone may do it."""
+        """Enter alone does it: it takes nothing away."""
         self.query_one("#yes").focus()
 
     @on(Button.Pressed)
@@ -75,13 +69,8 @@ class WatchOptionsDialog(ModalScreen[ChosenOptions | None]):
         if event.button.id != "yes":
             self.dismiss(None)
             return
-        self.dismiss(
-            ChosenOptions(
-                move_taken=self.query_one("#move", Checkbox).value,
-                only_new=self.query_one("#only-new", Checkbox).value,
-            )
-        )
+        self.dismiss(frozenset(box.id for box in self.query(_Box) if box.value and box.id))
 
     def action_leave(self) -> None:
-        """Do not watch it."""
+        """Do nothing."""
         self.dismiss(None)
