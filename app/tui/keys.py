@@ -5,8 +5,6 @@ from textual.binding import Binding, BindingType
 KEYS: list[BindingType] = [
     Binding("f1", "help", "Help", id="shoebox.help", tooltip="What this screen is for, and its keys."),
     Binding("f3", "machines", "Machines", id="shoebox.machines", tooltip="Workers, queues and models."),
-    Binding("ctrl+l", "watch", "Watch", id="shoebox.watch", tooltip="Folders whose files are taken in."),
-    Binding("ctrl+g", "tidy", "Tidy", id="shoebox.tidy", tooltip="Plan a tidy tree of files; undo it."),
     Binding(
         "ctrl+n",
         "choose_files",
@@ -21,6 +19,8 @@ KEYS: list[BindingType] = [
         id="shoebox.palette",
         tooltip="Find any action by its name.",
     ),
+    Binding("ctrl+l", "watch", "Watch", id="shoebox.watch", tooltip="Folders whose files are taken in."),
+    Binding("ctrl+g", "tidy", "Tidy", id="shoebox.tidy", tooltip="Plan a tidy tree of files; undo it."),
     Binding("ctrl+q", "quit", "Quit", id="shoebox.quit", tooltip="Leave. The workers go on.", priority=True),
     Binding(
         "f10",
