@@ -138,7 +138,7 @@ def test_changed_content_is_a_new_document_and_a_touched_file_is_not(desk: Desk)
     path.touch()
     desk.settle()
     assert desk.names() == ["a.txt"]
-    assert desk.states == {"a.txt": FileState.KNOWN}
+    assert desk.states == {"a.txt": FileState.TAKEN}
     path.write_bytes(b"two")
     desk.settle()
     assert desk.names() == ["a.txt", "a.txt"]

@@ -66,5 +66,6 @@ def _take_open(home: Home, folder: WatchedFolder, path: Path, sight: Sight, desc
         raise ChangedError from error
     except FileError as error:
         return Verdict(FileState.REFUSED, str(error))
-    state = FileState.TAKEN if submission.new else FileState.KNOWN
+    is_original = submission.document.path == os.fsencode(path)  # such as one that was only touched
+    state = FileState.TAKEN if is_original else FileState.KNOWN
     return Verdict(state, document=submission.document.id)
