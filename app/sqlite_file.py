@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from tasks.errors import ConfigError, ServiceError
 
@@ -39,7 +40,7 @@ def open_sqlite(path: Path, schema: str, *, survives_power_cuts: bool) -> sqlite
 
 
 def _prepare(db: sqlite3.Connection, path: Path, schema: str) -> None:
-    with transaction(db):
+    with _transaction(db):
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         if version > VERSION:
             raise ConfigError(f"{path} was written by a newer Shoebox.", "Update this Shoebox.")
@@ -49,9 +50,31 @@ def _prepare(db: sqlite3.Connection, path: Path, schema: str) -> None:
             db.execute(f"PRAGMA user_version = {VERSION}")
 
 
+class SqliteFile:
+    """One connection to such a file, for one thread. What it holds is for those who derive from this."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make changes together, or not at all. Inside another one nothing more is begun."""
+        with _transaction(self._db):
+            yield
+
+
 @contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Make changes together, or not at all. Inside another one nothing more is begun."""
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     if db.in_transaction:
         yield
         return

@@ -3,15 +3,14 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Self
 
 from app.plans.placing import Trace
-from app.sqlite_file import open_sqlite, transaction
+from app.sqlite_file import SqliteFile, open_sqlite
 from tasks.errors import NotFoundError
 from tasks.settings import Settings
 
@@ -105,11 +104,8 @@ def journal_path(settings: Settings) -> Path:
     return settings.data_dir / "plans.sqlite3"
 
 
-class Journal:
+class Journal(SqliteFile):
     """One connection to the journal."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -120,22 +116,6 @@ class Journal:
         """
         # What is done to files must be known after a power cut, or it could not be undone.
         return cls(open_sqlite(journal_path(settings), _SCHEMA, survives_power_cuts=True))
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make changes together, or not at all."""
-        with transaction(self._db):
-            yield
 
     def add(self, target: Path, action: Action, template: str, steps: Iterable[Step]) -> Plan:
         """Enter a plan; the steps get its id and their numbers."""

@@ -8,13 +8,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from app.sqlite_file import open_sqlite, transaction
+from app.sqlite_file import SqliteFile, open_sqlite
 from app.watch.sight import Sight
 from tasks.settings import Settings
 
@@ -128,11 +127,8 @@ def journal_path(settings: Settings) -> Path:
     return settings.data_dir / "watch.sqlite3"
 
 
-class Journal:
+class Journal(SqliteFile):
     """One connection to the journal; for one thread."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -144,22 +140,6 @@ class Journal:
         """
         # A power cut may cost the last rows: such a file is taken again, and recognised.
         return cls(open_sqlite(journal_path(settings), _SCHEMA, survives_power_cuts=False))
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make changes together, or not at all."""
-        with transaction(self._db):
-            yield
 
     def version(self) -> int:
         """Changes whenever another connection has written."""
