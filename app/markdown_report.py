@@ -1,13 +1,12 @@
 """The table as a report to read: what there is, what it adds up to, what a person should look at."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 
 from app.listing import Row
-from app.plain_text import visible
 from tasks.documents import State
+from tasks.markdown import markdown_table, markdown_text
 
 _UNREAD = frozenset({State.FAILED.value, State.QUARANTINED.value})
 
@@ -23,7 +22,7 @@ def markdown_report(rows: Sequence[Row]) -> Iterator[str]:
     yield from _to_look_at("Needs review", [row for row in rows if row.state == State.REVIEW])
     yield from _to_look_at("Could not be read", [row for row in rows if row.state in _UNREAD])
     yield "\n## All documents\n\n"
-    yield from _table(
+    yield from markdown_table(
         ("id", "state", "name", "category", "party", "date", "amount", "title"),
         (
             (
@@ -51,7 +50,7 @@ def _totals(title: str, column: str, named: Iterable[tuple[str, Row]]) -> Iterat
         (name, str(count), ", ".join(f"{total} {currency}" for currency, total in sorted(sums[name].items())))
         for name, count in counts.items()
     )
-    yield from _table((column, "documents", "amounts"), lines)
+    yield from markdown_table((column, "documents", "amounts"), lines)
 
 
 def _decimal(amount: str) -> Decimal | None:
@@ -68,15 +67,4 @@ def _to_look_at(title: str, rows: Sequence[Row]) -> Iterator[str]:
     yield f"\n## {title}\n\n"
     for row in rows:
         words = " ".join(part for part in (row.message, row.remedy) if part)
-        yield f"- **{_text(row.name)}** ({row.id}): {_text(words)}\n"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
-    for row in rows:
-        yield f"| {' | '.join(map(_text, row))} |\n"
-
-
-def _text(text: str) -> str:
-    """Markup of Markdown and HTML is shown, not acted on."""
-    return re.sub(r"([\\|`*_\[\]<>#!~&])", r"\\\1", visible(text))
+        yield f"- **{markdown_text(row.name)}** ({row.id}): {markdown_text(words)}\n"

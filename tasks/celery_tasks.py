@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +19,7 @@ from tasks.ledger import Ledger
 from tasks.orders import Order, Outcome
 from tasks.planning import GPU_QUEUE
 from tasks.publishing import publish_record, publish_unit
-from tasks.queues import RECORD_TASK, RENDER_TASK, TICK_TASK, unit_task
+from tasks.queues import DELIVER_TASK, DIGEST_TASK, RECORD_TASK, RENDER_TASK, TICK_TASK, unit_task
 from tasks.running import UnitResult, Work, prepare_unit, run_unit
 from tasks.settings import get_settings
 
@@ -119,6 +120,24 @@ def tick() -> None:
     """Look after units that got lost."""
     with Ledger.open(get_settings()) as ledger:
         Home(ledger, get_settings(), exchange()).tick()
+
+
+@shared_task(name=DELIVER_TASK)
+def deliver() -> None:
+    """Tell outside what waits in the outbox."""
+    from tasks.notify.deliver import Delivery
+
+    with Ledger.open(get_settings()) as ledger:
+        Delivery(ledger, get_settings()).run()
+
+
+@shared_task(name=DIGEST_TASK)
+def digest() -> None:
+    """Make the digest of the day, if it has not been made yet."""
+    from tasks.notify.daily import make_if_due
+
+    with Ledger.open(get_settings()) as ledger:
+        make_if_due(ledger, get_settings(), time.time())
 
 
 @task_failure.connect

@@ -5,6 +5,7 @@ Redis may be away at any time: what is decided is in the ledger, and the next ti
 """
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +20,13 @@ from tasks.errors import ConfigError, ServiceError
 from tasks.events import Event, EventKind, emit
 from tasks.exchange import Exchange, connect
 from tasks.ledger import DocumentRow, Ledger
+from tasks.notify.daily import day_due
+from tasks.notify.deliver import Delivery
 from tasks.orders import Order, Outcome, ReadParams
 from tasks.pipeline import Pipeline, Submission
 from tasks.planning import document_text
-from tasks.publishing import publish_render, publish_unit
+from tasks.publishing import publish_notify, publish_render, publish_unit
+from tasks.queues import DELIVER_TASK, DIGEST_TASK
 from tasks.read_planning import is_merge, load_estimate, part_text
 from tasks.recipes import load_recipe
 from tasks.routing import known_models
@@ -142,6 +146,7 @@ class Home:
             for unit_id, outcome in self.dispatcher.check_outstanding():
                 self._enter(unit_id, outcome)
             self._look_at_models()
+            self._look_at_notices()
         self.release()
 
     def _look_at_models(self) -> None:
@@ -157,6 +162,13 @@ class Home:
         else:
             for document in self.pipeline.upgrade_all(circuit.documents_at_once):
                 self._tell(document)
+
+    def _look_at_notices(self) -> None:
+        """Send for the digest whose time was missed, and for delivery; both are done beside the records."""
+        if day_due(self.ledger, self.settings, time.time()) is not None:
+            publish_notify(DIGEST_TASK, self.ledger.home)
+        if Delivery(self.ledger, self.settings).is_due():
+            publish_notify(DELIVER_TASK, self.ledger.home)
 
     def _enter(self, unit_id: int, outcome: Outcome) -> None:
         document = self.pipeline.record(unit_id, outcome)

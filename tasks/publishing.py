@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from tasks.documents import Stage
+from tasks.notify.deliver import RUN_SECONDS
 from tasks.orders import OcrParams, Order, ReadParams
 from tasks.planning import HOME_QUEUE
 from tasks.queues import (
@@ -17,6 +18,9 @@ from tasks.queues import (
     unit_task,
 )
 from tasks.settings import Settings
+
+_NOTIFY_EXPIRES_SECONDS = 10.0
+"""Ticks send another; a queue that stands still is not to fill with them."""
 
 log = logging.getLogger("shoebox.publishing")
 
@@ -65,6 +69,22 @@ def publish_record(order: Order) -> None:
         )
     except OperationalError as error:
         log.warning("%s: home was not told of the outcome: %s", order.task_id, error)
+
+
+def publish_notify(task: str, home: str) -> None:
+    """Have home deliver notices or make the digest. If the message is lost, the next tick sends another.
+
+    Raises:
+        OperationalError: (kombu) Redis is away.
+    """
+    _send(
+        task,
+        {},
+        queue=home_queue(home),
+        priority=NORMAL_PRIORITY,
+        time_limit=RUN_SECONDS,
+        expires=_NOTIFY_EXPIRES_SECONDS,
+    )
 
 
 def _send_order(task: str, order: Order, queue: str, seconds: float, suffix: str = "") -> None:

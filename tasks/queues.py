@@ -26,6 +26,8 @@ PRIORITY_SEPARATOR = "\x06\x16"
 RECORD_TASK = "shoebox.record"
 TICK_TASK = "shoebox.tick"
 RENDER_TASK = "shoebox.render"
+DELIVER_TASK = "shoebox.deliver"
+DIGEST_TASK = "shoebox.digest"
 
 
 def unit_task(stage: Stage) -> str:

@@ -132,4 +132,24 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX corrections_by_document ON corrections (document, id);
     """,
+    """
+    CREATE TABLE outbox (                       -- what is to be told to people and programs outside
+        id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used twice: receivers tell doubles by it
+        channel TEXT NOT NULL,                  -- webhook or desktop
+        kind TEXT NOT NULL,                     -- document or digest
+        document TEXT REFERENCES documents (id) ON DELETE CASCADE,  -- forgotten with its document
+        state TEXT NOT NULL DEFAULT '',
+        payload TEXT NOT NULL,                  -- JSON; empty once it was delivered
+        batch INTEGER NOT NULL DEFAULT 0,       -- the first of those that are sent together; 0 until then
+        created_at REAL NOT NULL,
+        due_at REAL NOT NULL,                   -- not to be tried before
+        attempts INTEGER NOT NULL DEFAULT 0,
+        last_error TEXT NOT NULL DEFAULT '',
+        delivered_at REAL,
+        given_up_at REAL
+    );
+    CREATE INDEX outbox_open ON outbox (channel, due_at) WHERE delivered_at IS NULL AND given_up_at IS NULL;
+    CREATE INDEX outbox_by_document ON outbox (document) WHERE document IS NOT NULL;
+    CREATE INDEX outbox_by_batch ON outbox (batch) WHERE batch != 0;
+    """,
 )

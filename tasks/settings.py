@@ -1,11 +1,13 @@
 """All settings: environment (SHOEBOX_*) over a TOML file over defaults."""
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,10 +29,35 @@ def _default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "shoebox"
 
 
+def _clock_time(text: str) -> str:
+    if text and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError("must be a time of the day such as 07:30, or empty")
+    return text
+
+
+def _webhook_url(url: SecretStr) -> SecretStr:
+    """The message never holds the address: it may hold a password or a token."""
+    text = url.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good or not text.isprintable() or " " in text:
+        raise ValueError("must be an address that begins with http:// or https://")
+    return url
+
+
+ClockTime = Annotated[str, AfterValidator(_clock_time)]
+WebhookUrl = Annotated[SecretStr, AfterValidator(_webhook_url)]
+
+
 class Settings(BaseSettings):
     """One object for the whole program. Each field is SHOEBOX_<NAME> in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="SHOEBOX_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SHOEBOX_", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(default_factory=_default_data_dir)
     """Ledger, spool, logs and the embedded Redis. Created with mode 0700."""
@@ -91,6 +118,28 @@ class Settings(BaseSettings):
 
     tidy_template: str = "{category}/{date}_{party}_{title}{ext}"
     """Folders and names that `tidy` proposes; see docs/tidy.md."""
+
+    digest_at: ClockTime = ""
+    """When the daily digest is made, as local time such as "07:30"; empty: never."""
+    digest_dir: Path | None = None
+    """Folder of the digests; by default `digests` in the data directory."""
+    due_days: int = Field(default=14, ge=0, le=366)
+    """Amounts that fall due within so many days from today are in the digest, and those of as many past."""
+    notify_desktop: bool = False
+    """Show a notification on the desktop when documents have been read."""
+    notify_on: tuple[Literal["done", "review", "failed", "quarantined"], ...] = (
+        "done",
+        "review",
+        "failed",
+        "quarantined",
+    )
+    """The states of documents that are told of, on the desktop and to the webhook."""
+    webhook_url: WebhookUrl | None = None
+    """An address (http, https) that is told of documents and digests. Kept secret: many hold a token."""
+    webhook_secret: SecretStr | None = None
+    """Signs what is sent there; see docs/notify.md."""
+    webhook_content: Literal["ids", "fields"] = "ids"
+    """`fields`: send names, categories, titles, parties, dates and amounts too, not only ids and states."""
 
     engine: Literal["auto", "ollama", "openai", "offline"] = "auto"
     """Who reads the text. `auto` is Ollama where there is one, else the offline engine."""
@@ -166,6 +215,11 @@ class Settings(BaseSettings):
     def log_dir(self) -> Path:
         """Logs of the services."""
         return self.data_dir / "logs"
+
+    @property
+    def digests_path(self) -> Path:
+        """Where the daily digests are written."""
+        return self.digest_dir or self.data_dir / "digests"
 
     @property
     def models_dir(self) -> Path:

@@ -5,6 +5,7 @@ outcome that arrives twice, or late, changes nothing.
 """
 
 import time
+from typing import Any
 
 from tasks import planning, read_planning, spool
 from tasks.circuit import Circuit, load_circuit, save_circuit
@@ -19,6 +20,7 @@ from tasks.documents import (
 from tasks.errors import ConfigError, NotFoundError
 from tasks.known_results import keep_result, take_known_pages
 from tasks.ledger import DocumentRow, Ledger
+from tasks.notify.outbox import tell_of_state
 from tasks.orders import OcrParams, Outcome
 from tasks.recipes import load_recipe
 from tasks.results import apply_result, put_calls, put_given_category, put_unread_pages, put_values
@@ -263,7 +265,7 @@ class Way:
         if document.state in {State.DONE, State.REVIEW}:
             reasons = review_reasons(self.ledger, self.settings, document)
             state = State.REVIEW if reasons else State.DONE
-            self.ledger.update_document(document.id, state=state, message=" ".join(reasons), remedy="")
+            self._enter_state(document, state, message=" ".join(reasons), remedy="")
 
     def _wait_for_model(self, document: DocumentRow, circuit: Circuit) -> None:
         route = circuit.reader(Stage.CLASSIFY, self.settings)
@@ -278,9 +280,13 @@ class Way:
         for left in units_of(self.ledger, document.id):
             if left.state not in FINAL_STATES:
                 mark_ended(self.ledger, left.id, State.CANCELLED)
-        self.ledger.update_document(
-            document.id, state=state, message=message, remedy=remedy, finished_at=time.time()
-        )
+        self._enter_state(document, state, message=message, remedy=remedy, finished_at=time.time())
+
+    def _enter_state(self, document: DocumentRow, state: State, **columns: Any) -> None:
+        """Enter a final state. Who wants to be told of it is, for it stands in the outbox with it."""
+        self.ledger.update_document(document.id, state=state, **columns)
+        if state != document.state:
+            tell_of_state(self.ledger, self.settings, self._document(document.id), time.time())
 
 
 def waiting_words(problem: str) -> str:

@@ -9,15 +9,17 @@ from typing import Any
 from tasks.gpu import GpuWatch
 from tasks.ledger import Ledger
 from tasks.model_watch import ModelWatch
+from tasks.notify.outbox import open_channels
 from tasks.orders import Presence
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
-from tasks.queues import FIRST_PRIORITY, TICK_TASK, get_app, home_queue
+from tasks.queues import DIGEST_TASK, FIRST_PRIORITY, TICK_TASK, get_app, home_queue
 from tasks.settings import Settings
 
 log = logging.getLogger("shoebox.worker")
 
 _PRESENCE_SECONDS = 12.0
 _ANNOUNCE_SECONDS = 2.0
+_DIGEST_EXPIRES_SECONDS = 600.0
 _GPU_CHILD_KILOBYTES = 2_000_000
 """A gpu child that has grown beyond this is replaced after its unit; it costs loading the models again."""
 
@@ -29,6 +31,11 @@ def slots(queue: str, settings: Settings) -> int:
         CPU_QUEUE: settings.cpu_concurrency,
         GPU_QUEUE: 1,
     }[queue]
+
+
+def _spare(queue: str, settings: Settings) -> int:
+    """A process more at home where there may be somebody to tell: delivery must not hold up the records."""
+    return 1 if queue == HOME_QUEUE and open_channels(settings) else 0
 
 
 def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
@@ -82,7 +89,7 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
             "--queues",
             _broker_queue(queue, settings),
             "--concurrency",
-            str(slots(queue, settings)),
+            str(slots(queue, settings) + _spare(queue, settings)),
             "--pool",
             "prefork",
             "--loglevel",
@@ -96,21 +103,31 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
 
 
 def run_beat(settings: Settings) -> None:
-    """Send a tick to home every few seconds until told to stop. Does not return normally."""
+    """Send ticks to home every few seconds, and for the daily digest. Does not return normally."""
+    from tasks.notify.beat import DailyAt
+
     app = get_app()
+    home = _broker_queue(HOME_QUEUE, settings)
     app.conf.beat_schedule = {
         "tick": {
             "task": TICK_TASK,
             "schedule": settings.tick_seconds,
             "options": {
-                "queue": _broker_queue(HOME_QUEUE, settings),
+                "queue": home,
                 "priority": FIRST_PRIORITY,
                 # A tick that waited for long is worthless: the next one does the same.
                 "expires": 5 * settings.tick_seconds,
             },
         }
     }
-    # The schedule needs no memory, so it is not kept in a file that a kill could damage.
+    if settings.digest_at:
+        app.conf.beat_schedule["digest"] = {
+            "task": DIGEST_TASK,
+            "schedule": DailyAt(settings.digest_at),
+            "options": {"queue": home, "expires": _DIGEST_EXPIRES_SECONDS},
+        }
+    # The schedule needs no memory, so it is not kept in a file that a kill could damage: the ledger knows the
+    # day of the last digest, and ticks make up for a time that was missed.
     app.Beat(scheduler_cls="celery.beat:Scheduler", loglevel="WARNING").run()
 
 

@@ -53,6 +53,7 @@ def status(as_json: bool) -> None:
         "workers": _workers(settings) if found.redis.up else [],
         "language_model": _language_model(settings),
         "documents": _counts(settings),
+        "notices": _notices(settings),
     }
     if as_json:
         click.echo(json.dumps(facts, indent=1))
@@ -69,6 +70,17 @@ def _counts(settings: Settings) -> dict[str, int]:
         return {}
     with Ledger.open(settings) as ledger:
         return {state.value: number for state, number in ledger.state_counts().items()}
+
+
+def _notices(settings: Settings) -> list[str]:
+    """In sentences, what is wrong with telling outside."""
+    from tasks.ledger import Ledger
+    from tasks.notify.standing import notice_problems
+
+    if not settings.ledger_path.exists():
+        return []
+    with Ledger.open(settings) as ledger:
+        return list(notice_problems(ledger, settings))
 
 
 def _language_model(settings: Settings) -> str:
@@ -125,7 +137,7 @@ def _print_status(facts: dict[str, Any]) -> None:
         click.echo(f"Language model: {visible(facts['language_model'])}")
     counts = ", ".join(f"{number} {state}" for state, number in sorted(facts["documents"].items()))
     click.echo(f"Documents: {counts or 'none yet'}")
-    for problem in facts["problems"]:
+    for problem in facts["notices"] + facts["problems"]:
         click.echo(f"Problem: {visible(problem)}", err=True)
 
 
