@@ -371,6 +371,35 @@ def test_a_folder_that_vanishes_is_said_and_nothing_is_forgotten(desk: Desk) -> 
     assert desk.watched.problem == ""
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root opens every folder")
+def test_a_folder_that_cannot_be_opened_is_said_and_the_rest_goes_on(desk: Desk) -> None:
+    desk.begin()
+    desk.put("sub/a.txt", b"a")
+    desk.put("b.txt", b"b")
+    (desk.folder / "sub").chmod(0)
+    desk.settle()
+    assert desk.names() == ["b.txt"]
+    assert "sub cannot be opened" in desk.watched.problem
+    (desk.folder / "sub").chmod(0o700)
+    desk.settle()
+    assert desk.names() == ["b.txt", "a.txt"]
+    assert desk.watched.problem == ""
+
+
+def test_notices_begin_anew_when_the_folder_is_another_one(desk: Desk) -> None:
+    desk.settings = desk.settings.model_copy(update={"watch_notices": "auto"})
+    desk.begin()
+    desk.work()
+    desk.folder.rename(desk.folder.with_name("away"))
+    desk.folder.mkdir()
+    desk.work()
+    desk.keeper._look_now.clear()  # it may have been set by the notices of the old folder
+    assert desk.keeper._look_now.wait(20)
+    path = desk.put("a.txt")
+    assert path in desk.keeper._noticed.get(timeout=20)
+    desk.keeper.stop()
+
+
 def test_what_a_person_has_forgotten_is_not_taken_again(desk: Desk) -> None:
     desk.begin()
     desk.put("a.txt")

@@ -100,9 +100,9 @@ class Keeper:
     def look_everywhere(self, now: float) -> None:
         """Look at the whole folder, and note how it is."""
         self._look_now.clear()
-        was_there = not self._problem
+        was_there = bool(self._tree.folders) or self._next_look == 0.0
         self._problem = self._tree.look_everywhere(now)
-        if not was_there and not self._problem:
+        if self._tree.folders and not was_there:
             self._no_notices = self._test()
         self._follow_folders()
         seconds = self._settings.watch_rescan_seconds if self._notices else self._settings.watch_poll_seconds
@@ -117,7 +117,7 @@ class Keeper:
             self._no_notices = f"more than {MAX_FOLDERS:,} folders"
         if self._notices and self._notices.problem:
             self._no_notices = self._notices.problem
-        if self._no_notices or self._problem:
+        if self._no_notices or not folders:
             self.stop()
             return
         if self._notices is None or self._watched_folders != folders:

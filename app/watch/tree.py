@@ -44,7 +44,7 @@ class WatchedTree:
     def __init__(self, folder: WatchedFolder, journal: Journal, settings: Settings) -> None:
         self.folder = folder
         self.folders: dict[Path, int] = {}
-        """The folder and those below it with their inodes, as of the last whole look."""
+        """The folder and those below it with their inodes, as of the last look; none if it was not there."""
         self._journal = journal
         self._settings = settings
         self._files = {file.path: file for file in journal.files(folder.id)}
@@ -56,6 +56,7 @@ class WatchedTree:
 
     def look_everywhere(self, now: float) -> str:
         """Look at the whole folder; returns why it could not be looked at whole, in words, or nothing."""
+        self.folders = {}
         if not self.folder.path.is_dir():
             return "it is not there; what is put in it will be taken once it is back"
         found = list(look_below(self.folder.path, self._left_out))
