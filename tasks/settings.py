@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     digest_at: ClockTime = ""
     """When the daily digest is made, as local time such as "07:30"; empty: never."""
     digest_dir: Path | None = None
-    """Folder of the digests; by default `digests` in the data directory."""
+    """Folder of the digests; a relative one lies in the data directory. By default `digests`."""
     due_days: int = Field(default=14, ge=0, le=366)
     """Amounts that fall due within so many days from today are in the digest, and those of as many past."""
     notify_desktop: bool = False
@@ -219,7 +219,7 @@ class Settings(BaseSettings):
     @property
     def digests_path(self) -> Path:
         """Where the daily digests are written."""
-        return self.digest_dir or self.data_dir / "digests"
+        return self.data_dir / (self.digest_dir or Path("digests")).expanduser()
 
     @property
     def models_dir(self) -> Path:

@@ -33,9 +33,14 @@ def slots(queue: str, settings: Settings) -> int:
     }[queue]
 
 
-def _spare(queue: str, settings: Settings) -> int:
-    """A process more at home where there may be somebody to tell: delivery must not hold up the records."""
-    return 1 if queue == HOME_QUEUE and open_channels(settings) else 0
+def processes(queue: str, settings: Settings) -> int:
+    """Processes of a worker of this queue.
+
+    One more than it has slots at home where there may be somebody to tell: delivery must not hold up the
+    recording of outcomes.
+    """
+    spare = 1 if queue == HOME_QUEUE and open_channels(settings) else 0
+    return slots(queue, settings) + spare
 
 
 def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
@@ -89,7 +94,7 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
             "--queues",
             _broker_queue(queue, settings),
             "--concurrency",
-            str(slots(queue, settings) + _spare(queue, settings)),
+            str(processes(queue, settings)),
             "--pool",
             "prefork",
             "--loglevel",
@@ -102,30 +107,34 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     )
 
 
-def run_beat(settings: Settings) -> None:
-    """Send ticks to home every few seconds, and for the daily digest. Does not return normally."""
+def beat_schedule(home: str, settings: Settings) -> dict[str, Any]:
+    """What beat sends to the queue of home, and when."""
     from tasks.notify.beat import DailyAt
 
-    app = get_app()
-    home = _broker_queue(HOME_QUEUE, settings)
-    app.conf.beat_schedule = {
-        "tick": {
-            "task": TICK_TASK,
-            "schedule": settings.tick_seconds,
-            "options": {
-                "queue": home,
-                "priority": FIRST_PRIORITY,
-                # A tick that waited for long is worthless: the next one does the same.
-                "expires": 5 * settings.tick_seconds,
-            },
-        }
+    tick = {
+        "task": TICK_TASK,
+        "schedule": settings.tick_seconds,
+        "options": {
+            "queue": home,
+            "priority": FIRST_PRIORITY,
+            # A tick that waited for long is worthless: the next one does the same.
+            "expires": 5 * settings.tick_seconds,
+        },
     }
-    if settings.digest_at:
-        app.conf.beat_schedule["digest"] = {
-            "task": DIGEST_TASK,
-            "schedule": DailyAt(settings.digest_at),
-            "options": {"queue": home, "expires": _DIGEST_EXPIRES_SECONDS},
-        }
+    if not settings.digest_at:
+        return {"tick": tick}
+    digest = {
+        "task": DIGEST_TASK,
+        "schedule": DailyAt(settings.digest_at),
+        "options": {"queue": home, "expires": _DIGEST_EXPIRES_SECONDS},
+    }
+    return {"tick": tick, "digest": digest}
+
+
+def run_beat(settings: Settings) -> None:
+    """Send ticks to home every few seconds, and for the daily digest. Does not return normally."""
+    app = get_app()
+    app.conf.beat_schedule = beat_schedule(_broker_queue(HOME_QUEUE, settings), settings)
     # The schedule needs no memory, so it is not kept in a file that a kill could damage: the ledger knows the
     # day of the last digest, and ticks make up for a time that was missed.
     app.Beat(scheduler_cls="celery.beat:Scheduler", loglevel="WARNING").run()

@@ -33,6 +33,8 @@ class LastDigest(BaseModel):
 
     day: date | None = None
     """None: there was none yet."""
+    since: float = 0.0
+    """From when on it told."""
     until: float = 0.0
     problem: str = ""
     """Why the next one could not be written, in words."""
@@ -78,9 +80,14 @@ def day_due(ledger: Ledger, settings: Settings, now: float) -> date | None:
 
 
 def preview(ledger: Ledger, settings: Settings, now: float) -> Digest:
-    """The digest as it would be made now. Nothing is noted."""
+    """The digest of today as it would be made now; it holds what one of today has told already.
+
+    Nothing is noted.
+    """
     today = datetime.fromtimestamp(now).date()  # noqa: DTZ006 - people live by local time
-    return gather(ledger, settings, today, _since(last_digest(ledger), now), now)
+    last = last_digest(ledger)
+    since = last.since if last.day == today else _since(last, now)
+    return gather(ledger, settings, today, since, now)
 
 
 def _since(last: LastDigest, now: float) -> float:
@@ -105,7 +112,7 @@ def make_if_due(ledger: Ledger, settings: Settings, now: float) -> Written | Non
             _note(ledger, last.model_copy(update={"problem": problem, "tried_at": now}))
             log.error("%s Tried again in %.0f s.", problem, _RETRY_SECONDS)
             return None
-        _note(ledger, LastDigest(day=day, until=now))
+        _note(ledger, LastDigest(day=day, since=digest.since, until=now))
         _tell(ledger, settings, digest, now)
     return Written(digest, path)
 

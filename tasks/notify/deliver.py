@@ -56,11 +56,11 @@ class Delivery:
     def is_due(self) -> bool:
         """Whether there is anything to do now, and nobody at it."""
         channels = open_channels(self.settings)
-        if not channels:
-            return False
         now = self.clock()
         if _is_ahead(_lease_end(self.ledger), now):
             return False
+        if self.outbox.has_stale(now):
+            return True
         return any(self._may_try(channel, now) and self.outbox.has_due(channel, now) for channel in channels)
 
     def run(self) -> int:

@@ -40,14 +40,22 @@ def notification_command(
     """
     if platform == "darwin":
         script = [argument for line in _SCRIPT for argument in ("-e", line)]
-        return ["osascript", *script, "--", title, text]
+        return ["osascript", *script, title, text]  # the title is ours, so no argument begins with a dash
     if not any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS")):
         raise DesktopError("there is no desktop here")
     program = shutil.which("notify-send", path=environment.get("PATH"))
     if program is None:
         raise DesktopError("there is no notify-send; the package libnotify (libnotify-bin) has it")
-    # The body is markup by the specification of desktop notifications, the title is not.
-    return [program, "--app-name=Shoebox", "--", title, escape(text, quote=False)]
+    return [program, "--app-name=Shoebox", "--", title, _body(text)]
+
+
+def _body(text: str) -> str:
+    """A text as notify-send takes it.
+
+    The body is markup by the specification of desktop notifications (the title is not), and before it is sent
+    notify-send replaces C escapes in it: `\\074` would become `<` after all (g_strcompress in its source).
+    """
+    return escape(text, quote=False).replace("\\", "\\\\")
 
 
 def show(text: str) -> None:

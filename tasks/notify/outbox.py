@@ -153,6 +153,12 @@ class Outbox:
         """Whether a notice waits to be tried."""
         return self._first_due(channel, now) is not None
 
+    def has_stale(self, now: float) -> bool:
+        """Whether a notice is to be given up; also of a channel that was switched off meanwhile."""
+        oldest = now - max(GIVE_UP_SECONDS.values())
+        found = self.ledger.db.execute(f"SELECT 1 FROM outbox WHERE {_OPEN} AND created_at < ?", (oldest,))
+        return found.fetchone() is not None
+
     def claim(self, channel: Channel, now: float) -> Batch | None:
         """Take the next batch to be tried; nobody else gets it before `CLAIM_SECONDS` have passed.
 
