@@ -209,12 +209,12 @@ def test_what_cannot_be_shown_is_dropped_after_ten_minutes_and_said(
     end(ledger, wanted, "a.pdf", State.DONE, clock())
     delivery.run()
     assert list(notice_problems(ledger, wanted)) == [
-        "The desktop: 1 notices wait to be told. The last failure: there is no desktop here."
+        "The desktop: 1 notice to be told. The last failure: there is no desktop here."
     ]
     clock.now += 601
     delivery.run()
     assert Outbox(ledger).state_of(Channel.DESKTOP).given_up == 1
-    assert "was not told 1 notices" in " ".join(notice_problems(ledger, wanted))
+    assert "was not told 1 notice in" in " ".join(notice_problems(ledger, wanted))
     assert list(notice_problems(ledger, settings)) == []
 
 

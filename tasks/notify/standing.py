@@ -16,8 +16,12 @@ def notice_problems(ledger: Ledger, settings: Settings) -> Iterator[str]:
         state = Outbox(ledger).state_of(channel)
         why = f" The last failure: {state.last_error}." if state.last_error else ""
         if state.given_up:
-            yield f"{_NAMES[channel]} was not told {state.given_up} notices in the last 30 days.{why}"
+            yield f"{_NAMES[channel]} was not told {_notices(state.given_up)} in the last 30 days.{why}"
         elif state.last_error:
-            yield f"{_NAMES[channel]}: {state.waiting} notices wait to be told.{why}"
+            yield f"{_NAMES[channel]}: {_notices(state.waiting)} to be told.{why}"
     if settings.digest_at and (problem := last_digest(ledger).problem):
         yield problem
+
+
+def _notices(number: int) -> str:
+    return f"{number} notice{'' if number == 1 else 's'}"
