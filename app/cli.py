@@ -6,7 +6,7 @@ from typing import NoReturn
 import click
 
 from app import __version__
-from app.commands import decisions, documents, machine, models, notices, plans, services, watching
+from app.commands import decisions, documents, machine, models, notices, plans, searching, services, watching
 from app.plain_text import visible_lines
 from tasks.errors import ExitCode, ShoeboxError
 
@@ -47,6 +47,7 @@ for _command in (
     *documents.COMMANDS,
     *decisions.COMMANDS,
     *services.COMMANDS,
+    *searching.COMMANDS,
     *watching.COMMANDS,
     *plans.COMMANDS,
     *notices.COMMANDS,

@@ -281,8 +281,12 @@ class Ledger:
     def put_pages(self, document: str, pages: Iterable[Page]) -> None:
         """Store pages, replacing those with the same number."""
         self.db.executemany(
-            "INSERT OR REPLACE INTO pages (document, number, text, source, score, needs_ocr, rotation, width,"
-            " height, lines, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            # Not INSERT OR REPLACE, which deletes without telling the triggers of the full-text index.
+            "INSERT INTO pages (document, number, text, source, score, needs_ocr, rotation, width, height,"
+            " lines, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (document, number)"
+            " DO UPDATE SET text = excluded.text, source = excluded.source, score = excluded.score,"
+            " needs_ocr = excluded.needs_ocr, rotation = excluded.rotation, width = excluded.width,"
+            " height = excluded.height, lines = excluded.lines, error = excluded.error",
             (
                 (
                     document,

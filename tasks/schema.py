@@ -3,6 +3,78 @@
 `PRAGMA user_version` holds the number of the last one applied.
 """
 
+# The full-text index: a row a page, and a row 0 with what stands about the document. It keeps no text
+# (content=''), so what is taken out must be given as it was put in (sqlite.org/fts5.html, "delete" command).
+# Text is indexed in the transaction that stores it, by triggers, so that it can never be out of step.
+_ABOUT = """(SELECT name || char(10) || title || char(10) || party || char(10) || summary || char(10)
+    || category || char(10) || date || ' ' || amount || ' ' || currency || char(10)
+    || coalesce((SELECT group_concat(value, char(10)) FROM fields WHERE document = documents.id), '')
+    FROM documents WHERE id = {document})"""
+
+
+def _index_about(document: str) -> str:
+    """Statements of a trigger: index anew what stands about a document."""
+    row = f"(SELECT id FROM search_rows WHERE document = {document} AND number = 0)"
+    return f"""
+        INSERT INTO search (search, rowid, text)
+            SELECT 'delete', id, about FROM search_rows WHERE document = {document} AND number = 0;
+        INSERT INTO search_rows (document, number, about)
+            SELECT {document}, 0, about FROM (SELECT {_ABOUT.format(document=document)} AS about)
+            WHERE about IS NOT NULL
+            ON CONFLICT (document, number) DO UPDATE SET about = excluded.about;
+        INSERT INTO search (rowid, text)
+            SELECT id, about FROM search_rows WHERE id = {row};
+    """
+
+
+_SEARCH = f"""
+    CREATE TABLE search_rows (                  -- which row of the index is which page
+        id INTEGER PRIMARY KEY,
+        document TEXT NOT NULL,
+        number INTEGER NOT NULL,                -- of the page; 0 for what stands about the document
+        about TEXT NOT NULL DEFAULT '',         -- what was indexed of that
+        UNIQUE (document, number)
+    );
+    CREATE VIRTUAL TABLE search USING fts5 (
+        text, content='', tokenize='unicode61 remove_diacritics 2'
+    );
+    INSERT INTO search_rows (document, number) SELECT document, number FROM pages;
+    INSERT INTO search (rowid, text) SELECT search_rows.id, pages.text FROM pages JOIN search_rows
+        ON search_rows.document = pages.document AND search_rows.number = pages.number;
+    INSERT INTO search_rows (document, number, about)
+        SELECT id, 0, {_ABOUT.format(document="outside.id")} FROM documents AS outside;
+    INSERT INTO search (rowid, text) SELECT id, about FROM search_rows WHERE number = 0;
+
+    CREATE TRIGGER search_page_in AFTER INSERT ON pages BEGIN
+        INSERT INTO search_rows (document, number) VALUES (new.document, new.number);
+        INSERT INTO search (rowid, text)
+            SELECT id, new.text FROM search_rows WHERE document = new.document AND number = new.number;
+    END;
+    CREATE TRIGGER search_page_changed AFTER UPDATE OF text ON pages BEGIN
+        INSERT INTO search (search, rowid, text) SELECT 'delete', id, old.text FROM search_rows
+            WHERE document = old.document AND number = old.number;
+        INSERT INTO search (rowid, text)
+            SELECT id, new.text FROM search_rows WHERE document = new.document AND number = new.number;
+    END;
+    CREATE TRIGGER search_page_out AFTER DELETE ON pages BEGIN
+        INSERT INTO search (search, rowid, text) SELECT 'delete', id, old.text FROM search_rows
+            WHERE document = old.document AND number = old.number;
+        DELETE FROM search_rows WHERE document = old.document AND number = old.number;
+    END;
+    CREATE TRIGGER search_document_in AFTER INSERT ON documents BEGIN {_index_about("new.id")} END;
+    CREATE TRIGGER search_document_changed
+        AFTER UPDATE OF name, title, party, summary, category, date, amount, currency ON documents
+        BEGIN {_index_about("new.id")} END;
+    CREATE TRIGGER search_document_out AFTER DELETE ON documents BEGIN
+        INSERT INTO search (search, rowid, text)
+            SELECT 'delete', id, about FROM search_rows WHERE document = old.id AND number = 0;
+        DELETE FROM search_rows WHERE document = old.id AND number = 0;
+    END;
+    CREATE TRIGGER search_field_in AFTER INSERT ON fields BEGIN {_index_about("new.document")} END;
+    CREATE TRIGGER search_field_changed AFTER UPDATE ON fields BEGIN {_index_about("new.document")} END;
+    CREATE TRIGGER search_field_out AFTER DELETE ON fields BEGIN {_index_about("old.document")} END;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE meta (
@@ -152,4 +224,5 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX outbox_by_document ON outbox (document) WHERE document IS NOT NULL;
     CREATE INDEX outbox_by_batch ON outbox (batch) WHERE batch != 0;
     """,
+    _SEARCH,
 )

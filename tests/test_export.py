@@ -99,7 +99,8 @@ def test_an_empty_report_is_one(ledger: Ledger) -> None:
 
 def test_every_table_and_column_is_documented(ledger: Ledger) -> None:
     tables = ledger.db.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type != 'shadow'"
+        " AND name NOT LIKE 'sqlite%'"
     ).fetchall()
     for (table,) in tables:
         (section,) = (text for text in TABLES if text.startswith(f"{table}\n"))

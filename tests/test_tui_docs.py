@@ -10,6 +10,7 @@ from app.tui.app import ShoeboxApp
 from app.tui.screens.document import DocumentScreen
 from app.tui.screens.intray import InTray
 from app.tui.screens.machines import MachinesScreen
+from app.tui.screens.search import SearchScreen
 from app.tui.screens.tidy import TidyScreen
 from app.tui.screens.watch import WatchScreen
 
@@ -21,6 +22,7 @@ NODES: tuple[type[ShoeboxApp] | type[Screen[None]], ...] = (
     MachinesScreen,
     WatchScreen,
     TidyScreen,
+    SearchScreen,
 )
 BINDINGS = [
     binding for node in NODES for binding in node.BINDINGS if isinstance(binding, Binding) and binding.id

@@ -154,6 +154,8 @@ class ShoeboxApp(App[None]):
             self.set_timer(_FLUSH_SECONDS, self._show_news)
 
     def _show_news(self) -> None:
+        if not self.is_running:  # it was due just when the user left
+            return
         self._news_is_due = False
         news, self._news = self._news, set()
         written, self._written = self._written, set()
@@ -266,11 +268,11 @@ class ShoeboxApp(App[None]):
         event.stop()
         self.take_text(event.text)
 
-    def open_document(self, document: str, *, correct: bool = False) -> None:
-        """Show a document's page; with `correct` a field can be corrected at once."""
+    def open_document(self, document: str, *, correct: bool = False, page: int | None = None) -> None:
+        """Show a document's page: with `correct` to correct a field, with `page` at a page of its text."""
         from app.tui.screens.document import DocumentScreen
 
-        self.push_screen(DocumentScreen(document, correct=correct))
+        self.push_screen(DocumentScreen(document, correct=correct, page=page))
 
     # Actions
 
@@ -311,6 +313,13 @@ class ShoeboxApp(App[None]):
 
         if not isinstance(self.screen, MachinesScreen):
             self.push_screen(MachinesScreen())
+
+    def action_search(self) -> None:
+        """Find documents."""
+        from app.tui.screens.search import SearchScreen
+
+        if not isinstance(self.screen, SearchScreen):
+            self.push_screen(SearchScreen())
 
     def action_watch(self) -> None:
         """Show watched folders."""

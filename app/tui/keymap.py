@@ -22,9 +22,10 @@ def _known_actions() -> frozenset[str]:
     from app.tui.screens.document import DocumentScreen
     from app.tui.screens.intray import InTray
     from app.tui.screens.machines import MachinesScreen
+    from app.tui.screens.search import SearchScreen
     from app.tui.screens.tidy import TidyScreen
     from app.tui.screens.watch import WatchScreen
 
-    screens = (InTray, DocumentScreen, MachinesScreen, WatchScreen, TidyScreen)
+    screens = (InTray, DocumentScreen, MachinesScreen, WatchScreen, TidyScreen, SearchScreen)
     bindings = [*KEYS, *(binding for screen in screens for binding in screen.BINDINGS)]
     return frozenset(one.id for one in bindings if isinstance(one, Binding) and one.id)

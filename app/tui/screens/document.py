@@ -58,9 +58,10 @@ What you corrected stays, also when the document is read again."""
     }
     """
 
-    def __init__(self, document: str, *, correct: bool = False) -> None:
-        """With `correct`, correcting begins at once."""
+    def __init__(self, document: str, *, correct: bool = False, page: int | None = None) -> None:
+        """With `correct`, correcting begins at once; with `page`, its text is shown first."""
         super().__init__()
+        self._first_page = page
         self._document_id = document
         self._correct_at_once = correct
         self._document: DocumentRow | None = None
@@ -83,6 +84,8 @@ What you corrected stays, also when the document is read again."""
         await self._load()
         if self._document is not None and self._document.state not in FINAL_STATES:
             self._view = View.SUMMARY  # what the model writes can be watched
+        if self._first_page is not None:
+            self._page, self._view = self._first_page, View.TEXT
         self._show_view()
         if self._correct_at_once:
             self.action_correct()

@@ -1,12 +1,11 @@
 """The fields of a document, one a row, to look through and to correct in place."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -14,13 +13,11 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from app.dropped import parse_dropped
-from app.tui.background import in_background
 from app.tui.text import plain
-from app.tui.widgets.plain_input import PlainInput
+from app.tui.widgets.text_input import TextInput
 
 if TYPE_CHECKING:
-    from app.tui.app import ShoeboxApp
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class FieldLine:
     end: int | None = None
 
 
-class _ValueInput(PlainInput):
+class _ValueInput(TextInput):
     """The value while it is being corrected."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
@@ -52,20 +49,6 @@ class _ValueInput(PlainInput):
     def action_leave(self) -> None:
         """Stop correcting."""
         self.post_message(self.Left())
-
-    def on_paste(self, event: events.Paste) -> None:
-        """Files may be dropped here, too; of any other text `Input` would keep the first line."""
-        event.prevent_default()
-        event.stop()
-        self._take(event.text)
-
-    @work(group="paste", exit_on_error=False)
-    async def _take(self, text: str) -> None:
-        dropped = await in_background(lambda: parse_dropped(text))
-        if dropped.paths:
-            cast("ShoeboxApp", self.app).take_text(text)
-        else:
-            self.replace(re.split(r"[\r\n]", text.strip("\r\n"), maxsplit=1)[0], *self.selection)
 
 
 class _Row(Horizontal):

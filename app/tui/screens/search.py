@@ -1,0 +1,123 @@
+"""The Search screen: words are typed, documents come."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from app.tui.background import in_background
+from app.tui.screens.base import ShoeboxScreen
+from app.tui.text import plain
+from app.tui.widgets.text_input import TextInput
+from tasks.ledger import DocumentRow, Ledger
+from tasks.search import Hit, parse_query, search
+from tasks.settings import Settings
+
+_MOST = 50
+
+Found = tuple[Hit, DocumentRow]
+
+
+class SearchScreen(ShoeboxScreen):
+    """Finds documents while words are typed."""
+
+    NAME = "Search"
+    HELP = """\
+Words are found in the text, and in name, title, party, summary and fields. "several words" stand together,
+-word excludes. category:invoice party:acme state:review date:2026-01..2026-03 amount:>100 say how the
+document must be."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "enter", "open", "Open", id="search.open", tooltip="Open the document at the page.", priority=True
+        ),
+        Binding("down", "move(1)", "Next", id="search.down", show=False, tooltip="The next document."),
+        Binding("up", "move(-1)", "Before", id="search.up", show=False, tooltip="The document before."),
+        Binding("escape", "app.pop_screen", "Back", id="search.back", tooltip="Back to where you were."),
+    ]
+    DEFAULT_CSS = """
+    SearchScreen {
+        Vertical { padding: 1 1 0 1; }
+        TextInput, TextInput:focus { height: 1; border: none; padding: 0 1; margin: 0 0 1 0; }
+        OptionList, OptionList:focus { height: 1fr; border: none; padding: 0; }
+        #search-words { height: 1; color: $text-muted; padding: 0 1; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: list[Found] = []
+
+    def body(self) -> Iterable[Widget]:
+        """What is typed, how much was found, and what."""
+        with Vertical():
+            yield TextInput(placeholder="Words, category:, party:, date:, amount:", compact=True, id="query")
+            yield Static(id="search-words", markup=False)
+            yield OptionList(id="found", markup=False)
+
+    def on_mount(self) -> None:
+        """Typing begins at once."""
+        self.query_one("#found").can_focus = False
+        self.query_one("#query").focus()
+
+    @on(Input.Changed, "#query")
+    @work(group="search", exclusive=True, exit_on_error=False)
+    async def _search(self, event: Input.Changed) -> None:
+        """Find what is typed now; what was typed before is no longer of interest."""
+        settings, text = self.shell.settings, event.value
+        found = await in_background(lambda: _find(settings, text))
+        self._found = found
+        words = f"{len(found)} documents" if len(found) < _MOST else f"the best {_MOST} documents"
+        self.query_one("#search-words", Static).update(words if text.strip() else "")
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options(Option(_text(hit, row)) for hit, row in found)
+        options.highlighted = 0 if found else None
+
+    def action_move(self, step: int) -> None:
+        """Go to another document of those that were found."""
+        options = self.query_one(OptionList)
+        if options.highlighted is not None:
+            options.highlighted = max(0, min(len(self._found) - 1, options.highlighted + step))
+
+    def action_open(self) -> None:
+        """Open the document at the page where the words are."""
+        at = self.query_one(OptionList).highlighted
+        if at is not None and at < len(self._found):
+            hit, _ = self._found[at]
+            self.shell.open_document(hit.document, page=hit.page or None)
+
+    @on(OptionList.OptionSelected)
+    def _clicked(self) -> None:
+        self.action_open()
+
+
+def _find(settings: Settings, text: str) -> list[Found]:
+    with Ledger.open(settings) as ledger:
+        hits = search(ledger, parse_query(text), _MOST)
+        rows = {row.id: row for row in ledger.documents(ids=[hit.document for hit in hits])} if hits else {}
+    return [(hit, rows[hit.document]) for hit in hits if hit.document in rows]
+
+
+def _text(hit: Hit, row: DocumentRow) -> Content:
+    """Name and what is known of it; below, the words in their place."""
+    parts = (row.category, row.party, row.date, f"{row.amount} {row.currency}".strip())
+    lines = [Content("  ").join([plain(row.name, "bold"), *(plain(part, "dim") for part in parts if part)])]
+    if hit.snippet:
+        place = f"page {hit.page}" if hit.page else "about"
+        lines.append(Content("").join([plain(f"  {place}: ", "dim"), *_marked(hit)]))
+    return Content("\n").join(lines)
+
+
+def _marked(hit: Hit) -> Iterable[Content]:
+    at = 0
+    for first, last in hit.marks:
+        yield plain(hit.snippet[at:first])
+        yield plain(hit.snippet[first:last], "bold $accent")
+        at = last
+    yield plain(hit.snippet[at:])
