@@ -52,7 +52,17 @@ def is_safe(path: PurePosixPath) -> bool:
         assert len(part.encode()) <= 200  # raises for a lone surrogate
         assert unicodedata.is_normalized("NFC", part)
         assert not any(unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp") for one in part)
-        assert part.split(".")[0].rstrip().lower() not in {"con", "prn", "aux", "nul", "com1", "lpt9", "com¹"}
+        assert not unicodedata.combining(part[0])
+        assert part.split(".")[0].rstrip().lower() not in {
+            "conin$",
+            "con",
+            "prn",
+            "aux",
+            "nul",
+            "com1",
+            "lpt9",
+            "com¹",
+        }
     return True
 
 
@@ -110,6 +120,13 @@ def test_what_people_expect() -> None:
     assert str(USUAL.path({"title": "Letter", "ext": ".txt"})) == "uncategorised/undated_Letter.txt"
     assert str(USUAL.path({})) == "uncategorised/undated"
     assert str(Template.parse("{party}").path({"party": "nul", "ext": ".pdf"})) == "_nul.pdf"
+
+
+@pytest.mark.parametrize("before", range(76, 82))
+def test_a_cut_does_not_part_a_letter_from_its_marks(before: int) -> None:
+    letter = unicodedata.normalize("NFC", "e\u0323\u0302\u0331")
+    name = Template.parse("{title}").path({"title": "a" * before + letter + "z" * 20}).name
+    assert name.rstrip("z") in ("a" * before + letter, "a" * min(before, 80))
 
 
 def test_names_that_some_file_system_takes_for_the_same_have_one_key() -> None:

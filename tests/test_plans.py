@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.plans import spots
 from app.plans.carrying_out import Carrier
 from app.plans.journal import Action, Journal, Plan, StepState
 from app.plans.making import make_plan
@@ -210,7 +211,7 @@ def test_links_below_the_target_lead_nowhere(desk: Desk, action: Action, tmp_pat
     (desk.target / "letter").symlink_to(outside)
     desk.carrier.apply(plan)
     assert list(outside.iterdir()) == []
-    assert desk.messages(plan) == ["a symbolic link stands in the way"]
+    assert desk.messages(plan) == ["a symbolic link or a file stands in the way of a folder"]
     assert (desk.papers / "a.txt").exists()
 
 
@@ -306,16 +307,13 @@ def test_a_full_disk_is_said_and_the_plan_goes_on_later(
 
 
 def test_without_hard_links_nothing_is_replaced_either(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object, **__: object) -> None:
-        raise OSError(errno.EPERM, "Operation not permitted")
-
     desk.paper("a.txt")
     desk.paper("b.txt")
     before = tree_of(desk.papers)
     plan = desk.plan(Action.MOVE)
     (desk.target / "letter").mkdir(parents=True)
     (desk.target / "letter" / "b.txt").write_text("precious")
-    monkeypatch.setattr("os.link", refused)
+    without_links(monkeypatch)
     desk.carrier.apply(plan)
     assert desk.states(plan) == [StepState.DONE, StepState.SKIPPED]
     assert (desk.target / "letter" / "b.txt").read_text() == "precious"
@@ -324,6 +322,105 @@ def test_without_hard_links_nothing_is_replaced_either(desk: Desk, monkeypatch: 
     (desk.target / "letter").rmdir()
     desk.target.rmdir()
     assert tree_of(desk.papers) == before
+
+
+def test_an_undone_copy_stays_where_it_is_the_only_one(desk: Desk) -> None:
+    path = desk.paper("a.txt", b"mine")
+    plan = desk.plan()
+    desk.carrier.apply(plan)
+    path.unlink()
+    desk.carrier.undo(plan)
+    assert (desk.target / "letter" / "a.txt").read_bytes() == b"mine"
+    assert "only copy" in desk.messages(plan)[0]
+    path.write_bytes(b"mine")
+    desk.carrier.undo(plan)
+    assert not desk.target.exists()
+
+
+@pytest.mark.parametrize("mode", ["copy", "move across"])
+def test_a_full_disk_does_not_keep_from_undoing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    for name in ("a.txt", "b.txt"):
+        desk.paper(name)
+    before = tree_of(desk.papers)
+    plan = desk.plan(Action.COPY if mode == "copy" else Action.MOVE)
+    write = os.write
+    written: list[int] = []
+
+    def write_once(descriptor: int, content: bytes) -> int:
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(descriptor)
+        return write(descriptor, content)
+
+    if mode != "copy":
+        across(monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write_once)
+        with pytest.raises(ServiceError, match="is full"):
+            desk.carrier.apply(plan)
+        written.clear()  # room for one file: the one that goes back
+        desk.carrier.undo(plan)
+    assert tree_of(desk.papers) == before
+
+
+def test_a_hard_link_of_the_users_own_at_the_new_place_stays(desk: Desk) -> None:
+    path = desk.paper("a.txt")
+    plan = desk.plan(Action.MOVE)
+    (desk.target / "letter").mkdir(parents=True)
+    (desk.target / "letter" / "a.txt").hardlink_to(path)
+    before = tree_of(desk.papers)
+    desk.carrier.apply(plan)
+    assert desk.messages(plan) == ["something called a.txt is there"]
+    desk.carrier.undo(plan)
+    assert tree_of(desk.papers) == before
+
+
+def test_folders_that_two_plans_use_go_with_the_last(desk: Desk) -> None:
+    desk.paper("a.txt")
+    first = desk.plan()
+    desk.carrier.apply(first)
+    desk.paper("b.txt")
+    second = desk.plan()
+    desk.carrier.apply(second)
+    desk.carrier.undo(first)
+    assert [path.name for path in (desk.target / "letter").iterdir()] == ["b.txt"]
+    desk.carrier.undo(second)
+    assert not desk.target.exists()
+
+
+def test_what_another_home_is_copying_is_left_alone(desk: Desk, tmp_path: Path) -> None:
+    """Two homes may tidy into one folder, and each has a plan p1."""
+    used: list[set[str]] = []
+    for home in ("one", "two"):
+        settings = Settings(data_dir=tmp_path / home)
+        with Ledger.open(settings) as ledger, Journal.open(settings) as journal:
+            other = Desk(desk.papers, ledger, journal, settings)
+            other.paper(f"{home}.txt")
+            names: set[str] = set()
+            with pytest.MonkeyPatch.context() as patch:
+
+                def linked(
+                    name: str, *rest: Any, into: set[str] = names, link: Any = os.link, **options: Any
+                ) -> None:
+                    into.add(name)
+                    link(name, *rest, **options)
+
+                patch.setattr(os, "link", linked)
+                other.carrier.apply(other.plan())
+            used.append(names)
+    assert [len(names) for names in used] == [1, 1]
+    assert used[0].isdisjoint(used[1])
+
+
+def test_a_thousand_documents_that_are_called_alike_get_numbers(desk: Desk) -> None:
+    with desk.ledger.transaction():
+        for number in range(1000):
+            desk.paper(f"{number}.txt")
+    plan = desk.plan(template="{category}/{date}")
+    targets = {str(step.target) for step in desk.journal.steps(plan.id)}
+    assert targets == {"letter/undated.txt", *(f"letter/undated ({n}).txt" for n in range(2, 1001))}
 
 
 # Ended at every instruction
@@ -340,6 +437,7 @@ class Death:
         self.left = at
         for name in ("rename", "link", "unlink", "mkdir", "rmdir", "open", "utime", "fsync"):
             patch.setattr(os, name, self._wrapped(getattr(os, name)))
+        patch.setattr("app.plans.spots.rename_to_free_name", self._wrapped(spots.rename_to_free_name))
         patch.setattr(Journal, "put", self._wrapped(Journal.put))
         patch.setattr(Journal, "note_folder", self._wrapped(Journal.note_folder))
         patch.setattr(Ledger, "update_document", self._wrapped(Ledger.update_document))
@@ -359,6 +457,15 @@ class Death:
             raise Killed
 
 
+def without_links(patch: pytest.MonkeyPatch) -> None:
+    """Make the file system one without hard links, such as FAT."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    patch.setattr(os, "link", refused)
+
+
 def across(patch: pytest.MonkeyPatch) -> None:
     """Make folders look like different file systems."""
     rename = os.rename
@@ -371,10 +478,15 @@ def across(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(os, "rename", rename_within)
 
 
-@pytest.mark.parametrize("mode", ["copy", "move", "move across"])
+MODES = pytest.mark.parametrize("mode", ["copy", "move", "move across"])
+LINKS = pytest.mark.parametrize("has_links", [True, False], ids=["links", "no links"])
+
+
+@MODES
+@LINKS
 @pytest.mark.parametrize("then", ["undo", "apply and undo"])
 def test_a_plan_that_is_broken_off_anywhere_can_be_undone(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, mode: str, then: str
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, mode: str, has_links: bool, then: str
 ) -> None:
     originals = {str(desk.paper("a.txt")), str(desk.paper("b.txt"))}
     before = tree_of(desk.papers)
@@ -385,6 +497,8 @@ def test_a_plan_that_is_broken_off_anywhere_can_be_undone(
         with monkeypatch.context() as patch:
             if mode == "move across":
                 across(patch)
+            if not has_links:
+                without_links(patch)
             with patch.context() as killing:
                 Death(killing, at)
                 try:
@@ -403,9 +517,10 @@ def test_a_plan_that_is_broken_off_anywhere_can_be_undone(
     assert at > 20
 
 
-@pytest.mark.parametrize("mode", ["copy", "move", "move across"])
+@MODES
+@LINKS
 def test_undoing_that_is_broken_off_anywhere_can_be_gone_on_with(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, mode: str
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, mode: str, has_links: bool
 ) -> None:
     originals = {str(desk.paper("a.txt")), str(desk.paper("b.txt"))}
     before = tree_of(desk.papers)
@@ -416,6 +531,8 @@ def test_undoing_that_is_broken_off_anywhere_can_be_gone_on_with(
         with monkeypatch.context() as patch:
             if mode == "move across":
                 across(patch)
+            if not has_links:
+                without_links(patch)
             desk.carrier.apply(plan)
             with patch.context() as killing:
                 Death(killing, at)
@@ -459,7 +576,9 @@ def test_the_commands(tmp_path: Path) -> None:
     system.run("undo", "--yes")
     assert tree_of(papers) == before
     assert system.run("undo", check=False).returncode == 3
-    assert system.run("plans", "show", "p9", check=False).returncode == 3
+    for number in ("p9", "p" + "9" * 30):
+        assert system.run("plans", "show", number, check=False).returncode == 3
+    assert system.run("tidy", "x" * 300, check=False).returncode == 5
     wrong = system.run("tidy", papers / "tidy", "--template", "{nothing}", check=False)
     assert wrong.returncode == 5
     assert "{party}" in wrong.stderr

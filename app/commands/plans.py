@@ -131,7 +131,7 @@ def _latest_applied(journal: "Journal") -> "Plan":
 
 def _find(journal: "Journal", name: str) -> "Plan":
     number = name.removeprefix("p")
-    if not (number.isascii() and number.isdigit()):
+    if not (number.isascii() and number.isdigit() and len(number) < 19):  # SQLite takes 63 bits
         raise NotFoundError(f"There is no plan {name!r}.", "./run.sh plans lists them: p1, p2 ...")
     return journal.plan(int(number))
 

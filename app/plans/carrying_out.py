@@ -10,7 +10,8 @@ from pathlib import Path
 
 from app.below import folder_of
 from app.plans.journal import Action, Journal, Plan, Step, StepState
-from app.plans.placing import Obstacle, Spot, Trace, copy, move, remove_copy
+from app.plans.placing import Trace, copy, is_copied, is_moved, move, take_copy_back
+from app.plans.spots import Obstacle, Spot
 from tasks.errors import ServiceError, ShoeboxError
 from tasks.ledger import Ledger
 from tasks.settings import Settings
@@ -61,7 +62,7 @@ class Carrier:
         return done
 
     def _place(self, plan: Plan, step: Step) -> None:
-        mark = f".shoebox-{plan.name}-{step.number}"
+        mark = _mark(plan, step)
 
         def note(trace: Trace) -> None:
             self._journal.put(replace(step, trace=trace))
@@ -95,11 +96,31 @@ class Carrier:
         """
         with self._only_one():
             for found in self._journal.steps(plan.id, backwards=True):
-                # What may be half done is brought to an end first.
-                step = self._apply(plan, found) if found.state is StepState.STARTED else found
+                step = self._settled(plan, found) if found.state is StepState.STARTED else found
                 if step.state in (StepState.DONE, StepState.UNDOING):
                     self._on_step(self._undo(plan, step))
             self._remove_folders(plan)
+
+    def _settled(self, plan: Plan, step: Step) -> Step:
+        """What may be half done is done after this, or not at all. No space is needed for it."""
+        mark = _mark(plan, step)
+        try:
+            with self._spots(plan, step, make=True) as (source, final):
+                if plan.action is Action.COPY:
+                    is_done = is_copied(final, mark, step.trace)
+                else:
+                    is_done = is_moved(source, final, mark, step.sha256, step.trace)
+                if not is_done and final.info() is not None:
+                    raise Obstacle(f"something called {final.name} is there")
+            if is_done and plan.action is Action.MOVE:
+                self._follow(step, step.source, plan.target / step.target)
+            state = StepState.DONE if is_done else StepState.PLANNED
+            settled = replace(step, state=state, message="", trace=None)
+        except (Obstacle, OSError) as error:
+            _stop_if_full(plan, error)
+            settled = replace(step, state=StepState.SKIPPED, message=_words(error), trace=None)
+        self._journal.put(settled)
+        return settled
 
     def _undo(self, plan: Plan, step: Step) -> Step:
         step = replace(step, state=StepState.UNDOING)
@@ -115,7 +136,7 @@ class Carrier:
         return done
 
     def _take_back(self, plan: Plan, step: Step) -> None:
-        mark = f".shoebox-{plan.name}-{step.number}-undo"
+        mark = f"{_mark(plan, step)}-undo"
 
         def note(trace: Trace) -> None:
             self._journal.put(replace(step, trace=trace))
@@ -124,7 +145,7 @@ class Carrier:
             step.source.parent.mkdir(parents=True, exist_ok=True)  # it may have been removed as empty
         with self._spots(plan, step, make=False) as (source, final):
             if plan.action is Action.COPY:
-                remove_copy(final, mark, step.sha256)
+                take_copy_back(source, final, mark, step.sha256)
                 return
             move(final, source, mark, step.sha256, step.trace, note)
         self._follow(step, plan.target / step.target, step.source)
@@ -139,8 +160,22 @@ class Carrier:
                         os.rmdir(path.name, dir_fd=folder)
                 else:
                     path.rmdir()
-            if is_whole or not path.exists():
+            if is_whole or not os.path.lexists(path):
+                self._hand_on(plan, path)
                 self._journal.forget_folder(plan.id, path)
+
+    def _hand_on(self, plan: Plan, folder: Path) -> None:
+        """A folder that still holds what a later plan put there is removed when that one is undone."""
+        if not os.path.lexists(folder):
+            return
+        for other in self._journal.plans():
+            if other.id != plan.id and any(
+                (other.target / step.target).is_relative_to(folder)
+                for step in self._journal.steps(other.id)
+                if step.state in (StepState.DONE, StepState.STARTED, StepState.UNDOING)
+            ):
+                self._journal.note_folder(other.id, folder)
+                return
 
     # Both
 
@@ -179,6 +214,11 @@ class Carrier:
             os.close(lock)
 
 
+def _mark(plan: Plan, step: Step) -> str:
+    """The beginning of a step's temporary names, which no other plan has: not one of another home either."""
+    return f".shoebox-{plan.name}-{int(plan.made_at * 1_000_000):x}-{step.number}"
+
+
 def may_be_undone(counts: Mapping[StepState, int]) -> int:
     """How many of a plan's steps are done, or half done."""
     return sum(counts.get(state, 0) for state in (StepState.DONE, StepState.STARTED, StepState.UNDOING))
@@ -196,5 +236,5 @@ def _words(error: Exception) -> str:
     if not isinstance(error, OSError):
         return str(error)
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
-        return "a symbolic link stands in the way"
+        return "a symbolic link or a file stands in the way of a folder"
     return error.strerror or str(error)

@@ -28,11 +28,12 @@ _MAX_BYTES = 180
 """Of one part in UTF-8, with room for ` (1234)`; file systems take 255."""
 # learn.microsoft.com, "Naming Files, Paths, and Namespaces". The superscript digits count as digits.
 _RESERVED = re.compile(
-    r"^(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(\.|$)", re.I
+    r"^(con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]) *(\.|$)", re.I
 )
 _SEPARATORS = re.compile(r"[/\\:*?\"<>|\u2044\u2215\uff0f\uff3c]+")
 _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _SUFFIX = re.compile(r"^\.[a-z0-9]{1,10}$")
+_NUMBER = re.compile(r" \([0-9]+\)$")
 _MISSING = {"category": "uncategorised", "date": "undated", "year": "undated", "month": "undated"}
 _DATE = re.compile(r"^(\d{4})-(\d{2})-(\d{2})$")
 
@@ -124,18 +125,22 @@ def _value(name: str, text: str) -> str:
 def _part(text: str, most: int, suffix: str) -> str:
     """One part of a path: tidied where values were missing, short enough, and of no meaning to any system."""
     text = unicodedata.normalize("NFC", text)
-    text = re.sub(r"_(?:[ -]*_)+", "_", text).strip(" ._-~")
+    text = re.sub(r"_(?:[ -]*_)+", "_", text).rstrip(" ._-~")
+    while text and (text[0] in " ._-~" or unicodedata.combining(text[0])):  # a mark has no letter
+        text = text[1:]
     text = _shortened(text, most, _MAX_BYTES - len(suffix)).rstrip(" ._-~")
     text = text or "unnamed"
     return f"_{text}{suffix}" if _RESERVED.match(text + suffix) else text + suffix
 
 
 def _shortened(text: str, characters: int, size: int) -> str:
-    text = text[:characters]
-    while len(text.encode()) > size:
-        text = text[:-1]
-    # A cut must not leave a base character that the next one was to change.
-    return unicodedata.normalize("NFC", text)
+    kept = text[:characters]
+    while len(kept.encode()) > size:
+        kept = kept[:-1]
+    # A cut must not part a character from the marks that belong to it.
+    while len(kept) < len(text) and kept and unicodedata.combining(text[len(kept)]):
+        kept = kept[:-1]
+    return unicodedata.normalize("NFC", kept)
 
 
 def key_of(path: PurePosixPath) -> str:
@@ -144,8 +149,13 @@ def key_of(path: PurePosixPath) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", folded))
 
 
-def numbered(path: PurePosixPath) -> Iterator[PurePosixPath]:
-    """`a.pdf`, `a (2).pdf`, `a (3).pdf` ... without end."""
-    yield path
-    for number in count(2):
-        yield path.with_name(f"{path.stem} ({number}){path.suffix}")
+def numbered(path: PurePosixPath, first: int = 1) -> Iterator[tuple[int, PurePosixPath]]:
+    """`a.pdf`, `a (2).pdf`, `a (3).pdf` ... without end, each with its number."""
+    for number in count(first):
+        yield number, path if number == 1 else path.with_name(f"{path.stem} ({number}){path.suffix}")
+
+
+def without_number(path: PurePosixPath) -> PurePosixPath:
+    """`a.pdf` for `a (2).pdf`; any other path as it is."""
+    stem = _NUMBER.sub("", path.stem)
+    return path.with_name(stem + path.suffix) if stem.strip(".") else path
