@@ -9,6 +9,7 @@ from app.clerk import Job
 from app.clerk_folders import tidy, watch
 from app.intake import Skipped, find_files
 from app.requests import (
+    Accept,
     AddFiles,
     ApplyPlan,
     Cancel,
@@ -58,6 +59,8 @@ def carry_out(settings: Settings, job: Job) -> Reply:
         case SetUrgent(documents, urgent):
             word = "urgent now" if urgent else "no longer urgent"
             reply = _each(settings, job, documents, partial(_set_urgent, urgent=urgent), word)
+        case Accept(documents):
+            reply = _each(settings, job, documents, _accept, "accepted")
         case Correct() as request:
             reply = _correct(settings, job, request)
         case Export() as request:
@@ -216,6 +219,10 @@ def _retry(home: Home, document: DocumentRow) -> None:
 
 def _remove(home: Home, document: DocumentRow) -> None:
     home.remove(document)
+
+
+def _accept(home: Home, document: DocumentRow) -> None:
+    home.accept(document)
 
 
 def _set_urgent(home: Home, document: DocumentRow, *, urgent: bool) -> None:

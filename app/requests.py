@@ -69,6 +69,13 @@ class Correct:
 
 
 @dataclass(frozen=True, slots=True)
+class Accept:
+    """Documents are right as they are, and nothing is open any more."""
+
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """Write documents to a file; its ending (.csv, .jsonl, .md) says in which form."""
 
@@ -126,6 +133,7 @@ Request = (
     | Remove
     | SetUrgent
     | Correct
+    | Accept
     | Export
     | WatchFolder
     | UnwatchFolder

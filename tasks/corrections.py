@@ -15,6 +15,9 @@ from tasks.units import units_of
 
 CATEGORY = "category"
 """As the name of a field: the document's category."""
+ACCEPTED = "*"
+"""As the name of a field: the whole document. Its word is `YES` while nothing is open for a person."""
+YES = "yes"
 BY_PERSON = "you"
 """Where an engine's name stands otherwise."""
 EVIDENCE = ("corrected by you",)
@@ -72,6 +75,12 @@ def corrections(ledger: Ledger, document: str) -> list[Correction]:
 def standing(ledger: Ledger, document: str) -> dict[str, Correction]:
     """What stands: the latest word on each field."""
     return {correction.field: correction for correction in corrections(ledger, document)}
+
+
+def is_accepted(ledger: Ledger, document: str) -> bool:
+    """Whether a person has said that nothing is open any more."""
+    said = standing(ledger, document).get(ACCEPTED)
+    return said is not None and said.new == YES
 
 
 def with_corrections(

@@ -114,6 +114,15 @@ class Home:
         self._tell_again(document.id)
         return correction
 
+    def accept(self, document: DocumentRow) -> None:
+        """Enter that a person found a document right as it is, as `Pipeline.accept`.
+
+        Raises:
+            CorrectionError, ConfigError: as `Pipeline.accept`.
+        """
+        self.pipeline.accept(document)
+        self._tell_again(document.id)
+
     def remove(self, document: DocumentRow) -> None:
         """Forget a document. Its original stays where it is."""
         self._forget(document, self.pipeline.remove(document))

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks import planning, spool
-from tasks.corrections import CATEGORY, EVIDENCE, Correction, put_correction
+from tasks.corrections import (
+    ACCEPTED,
+    CATEGORY,
+    EVIDENCE,
+    YES,
+    Correction,
+    is_accepted,
+    put_correction,
+    standing,
+)
 from tasks.documents import FINAL_STATES, Stage, State
 from tasks.errors import ConfigError, ShoeboxError
 from tasks.ledger import DocumentRow
@@ -136,6 +145,8 @@ class Pipeline(Way):
                 confidence=None,
                 evidence=(),
             )
+            if is_accepted(self.ledger, document.id):  # what is open is to be seen anew
+                put_correction(self.ledger, document, ACCEPTED, YES, "")
             fresh = self._document(document.id)
             self._enter_stage(fresh, Stage.EXTRACT, planning.plan_extract(fresh))
             self._advance(document.id)
@@ -167,6 +178,38 @@ class Pipeline(Way):
             if field == CATEGORY:
                 return self._correct_category(current, recipe, value.strip())
             return self._correct_field(current, recipe, field, value)
+
+    def accept(self, document: DocumentRow) -> None:
+        """A person has looked: category and values are right as they are, and nothing is open any more.
+
+        It stands until the document is read again by `retry`; the values stand even then.
+
+        Raises:
+            CorrectionError: the document has not been read to the end; nothing was changed.
+            ConfigError: its recipe is gone or wrong.
+        """
+        with self.ledger.transaction():
+            current = self._document(document.id)
+            self._check_correctable(current)
+            if current.state not in {State.DONE, State.REVIEW}:
+                raise CorrectionError(
+                    f"{current.name} waits for the language model.", "Accept it when that has read it."
+                )
+            recipe = load_recipe(current.recipe, self.settings.recipes_path)
+            if current.category in recipe.category_names:
+                self._confirm_values(current, recipe)
+            put_correction(self.ledger, current, ACCEPTED, "", YES)
+            self._review_again(current)
+
+    def _confirm_values(self, document: DocumentRow, recipe: Recipe) -> None:
+        said = standing(self.ledger, document.id)
+        fields = self.ledger.fields(document.id)
+        values = {CATEGORY: document.category, **{field.name: field.value for field in fields if field.value}}
+        for name, value in values.items():
+            if name not in said or said[name].new != value:
+                put_correction(self.ledger, document, name, value, value)
+        put_values(self.ledger, document, recipe.category(document.category), fields)
+        self.ledger.update_document(document.id, confidence=1.0, evidence=EVIDENCE)
 
     def _check_correctable(self, document: DocumentRow) -> None:
         if document.state in {State.DONE, State.REVIEW}:

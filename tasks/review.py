@@ -1,5 +1,6 @@
 """Why a person should look at a document that was read to the end."""
 
+from tasks.corrections import is_accepted
 from tasks.documents import Page, TextSource
 from tasks.ledger import DocumentRow, Ledger
 from tasks.settings import Settings
@@ -7,7 +8,9 @@ from tasks.units import MAX_MODEL_FAILURES, units_of
 
 
 def review_reasons(ledger: Ledger, settings: Settings, document: DocumentRow) -> list[str]:
-    """The reasons in sentences; empty if nobody need look."""
+    """The reasons in sentences; empty if nobody need look, or somebody has."""
+    if is_accepted(ledger, document.id):
+        return []
     pages = ledger.pages(document.id)
     reasons = _unread_pages(pages)
     if not any(page.text.strip() and page.source is not TextSource.NONE for page in pages):

@@ -432,3 +432,60 @@ def test_values_are_found_in_whatever_form_the_document_writes_them(
     )
     found = find_value(spec(kind), value, text)
     assert (found and (found[0].number, INVOICE[found[1] : found[2]])) == (quote and (2, quote))
+
+
+# Accepting
+
+
+def test_what_is_accepted_is_confirmed_and_nothing_is_open(desk: Desk) -> None:
+    document = desk.read(INVOICE, "")  # a page without text is nobody's fault; the letter below is uncertain
+    uncertain = desk.read("Hello there, some words.")
+    assert desk.row(uncertain).state is State.REVIEW
+    for one in (document, uncertain):
+        desk.pipeline.accept(desk.row(one))
+        row = desk.row(one)
+        assert (row.state, row.message, row.confidence) == (State.DONE, "", 1.0)
+    said = {one.field: (one.old, one.new) for one in corrections(desk.ledger, document)}
+    assert said["total"] == ("1234.50", "1234.50")
+    assert said["category"] == ("invoice", "invoice")
+    assert said["*"] == ("", "yes")
+    assert desk.field(document, "total").status is FieldStatus.CORRECTED
+
+
+def test_accepting_twice_confirms_once_and_a_correction_leaves_it_accepted(desk: Desk) -> None:
+    document = desk.read("Hello there, some words.")
+    desk.pipeline.accept(desk.row(document))
+    before = [one for one in corrections(desk.ledger, document) if one.field != "*"]
+    desk.pipeline.accept(desk.row(document))
+    assert [one for one in corrections(desk.ledger, document) if one.field != "*"] == before
+    desk.correct(document, "category", "letter")
+    desk.read_on(document)
+    assert desk.row(document).state is State.DONE
+
+
+def test_reading_again_shows_what_is_open_but_keeps_what_was_confirmed(desk: Desk) -> None:
+    path = desk.folder / "half.txt"
+    path.write_text("half")
+    document = desk.pipeline.submit(path, BUILTIN, urgent=False).document.id
+    pages = (
+        Page(number=1, text="Hello there, some words.", source=TextSource.LAYER, score=1.0),
+        Page(number=2, text="", source=TextSource.NONE, score=0, error="broken"),
+    )
+    desk.succeed(document, Extraction(mime="text/plain", pages=pages))
+    desk.read_on(document)
+    desk.pipeline.accept(desk.row(document))
+    assert desk.row(document).state is State.DONE
+    desk.pipeline.retry(desk.row(document))
+    desk.read_on(document)
+    row = desk.row(document)
+    assert (row.state, row.message) == (State.REVIEW, "Page 2: broken")
+    assert row.confidence == 1.0
+
+
+def test_what_is_being_read_cannot_be_accepted(desk: Desk) -> None:
+    path = desk.folder / "new.txt"
+    path.write_text("new")
+    document = desk.pipeline.submit(path, BUILTIN, urgent=False).document
+    with pytest.raises(CorrectionError, match="is being read"):
+        desk.pipeline.accept(document)
+    assert corrections(desk.ledger, document.id) == []

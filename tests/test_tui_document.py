@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 from textual.widgets import Input
 
-from app.requests import AddFiles, Correct, Export, Remove
+from app.requests import Accept, AddFiles, Correct, Export, Remove
 from app.tui.app import ShoeboxApp
 from app.tui.screens.choose_category import ChooseCategory
 from app.tui.screens.confirm import Confirm
@@ -643,3 +643,21 @@ def test_each_text_comes_back_to_the_line_that_was_at_the_top(
         assert place in text.render_line(0).text.split(" ")
 
     drive(settings, scenario, size=(130, 34))
+
+
+def test_accepting_goes_on_to_the_next_document(settings: Settings, ledger: Ledger) -> None:
+    first = enter(ledger, "first.pdf", state=State.REVIEW, category="letter")
+    second = enter(ledger, "second.pdf", state=State.REVIEW, category="letter")
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        newest, other = app.store.view[0], app.store.view[1]
+        assert {newest, other} == {first, second}
+        page = await opened(app, pilot, newest)
+        await pilot.press("ctrl+k")
+        await until(pilot, lambda: page.chosen == [other])
+        await pilot.press("ctrl+k")
+        await pilot.pause()
+        assert page.chosen == [other]  # the last one stays
+
+    requests = drive(settings, scenario).requests
+    assert {one.documents for one in requests if isinstance(one, Accept)} == {(first,), (second,)}

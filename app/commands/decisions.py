@@ -1,4 +1,4 @@
-"""Commands that decide about documents: correct urgent retry cancel rm."""
+"""Commands that decide about documents: accept correct urgent retry cancel rm."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -112,6 +112,16 @@ def correct(name: str, field: str, value: str) -> None:
 
 @click.command()
 @click.argument("names", metavar="DOCUMENT...", nargs=-1, required=True)
+def accept(names: tuple[str, ...]) -> None:
+    """Say that documents are right as they are. Their values count as confirmed by you."""
+    with open_home(get_settings()) as home:
+        for document in [home.ledger.find(name) for name in names]:
+            home.accept(document)
+            click.echo(f"{document.id}  {visible(document.name)}: accepted")
+
+
+@click.command()
+@click.argument("names", metavar="DOCUMENT...", nargs=-1, required=True)
 @click.option("--off", is_flag=True, help="No longer so.")
 def urgent(names: tuple[str, ...], off: bool) -> None:
     """Read documents before everything that is not urgent."""
@@ -128,4 +138,4 @@ def _need_names(names: tuple[str, ...], everything: bool) -> None:
         raise click.UsageError("Name documents, or say --all.")
 
 
-COMMANDS = (correct, urgent, retry, cancel, rm)
+COMMANDS = (accept, correct, urgent, retry, cancel, rm)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from textual import work
 
-from app.requests import Cancel, Export, Remove, Retry, SetUrgent
+from app.requests import Accept, Cancel, Export, Remove, Retry, SetUrgent
 from app.tui.screens.base import ShoeboxScreen
 from app.tui.screens.confirm import Confirm
 from tasks.documents import FINAL_STATES, State
@@ -59,6 +59,27 @@ class DocumentActions(ShoeboxScreen):
             )
         ):
             self.shell.ask(Retry(tuple(row.id for row in rows)))
+
+    @work(group="question", exclusive=True, exit_on_error=False)
+    async def action_accept(self) -> None:
+        """The documents are right as they are; asks if there are several."""
+        rows = [row for row in self._chosen_rows if row.state in _READ]
+        if not rows:
+            self._none_of("accept: it has not been read to the end")
+        elif len(rows) == 1 or await self.app.push_screen_wait(
+            Confirm(
+                f"Accept {len(rows)} documents as they are?",
+                "Their values count as confirmed by you, and nothing is open any more.",
+                yes="Accept",
+                no="Leave",
+                items=[row.name for row in rows],
+            )
+        ):
+            self.shell.ask(Accept(tuple(row.id for row in rows)))
+            self.accepted()
+
+    def accepted(self) -> None:
+        """The documents have been accepted."""
 
     @work(group="question", exclusive=True, exit_on_error=False)
     async def action_cancel(self) -> None:

@@ -260,6 +260,10 @@ What you corrected stays, also when the document is read again."""
             self.app.copy_to_clipboard(line.value)
             self.shell.say(f"{line.name} copied, if this terminal lets programs copy.")
 
+    def accepted(self) -> None:
+        """Go on with the next document."""
+        self.run_worker(self.action_neighbour(1), exit_on_error=False)
+
     async def action_neighbour(self, step: int) -> None:
         """Show another document of the In-tray."""
         neighbour = self.shell.store.neighbour(self._document_id, step)

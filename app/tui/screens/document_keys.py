@@ -16,6 +16,7 @@ KEYS: list[BindingType] = [
         tooltip="The page of the text before this one.",
     ),
     Binding("f2", "urgent", "Urgent", id="document.urgent", tooltip="Read it before all that is not urgent."),
+    Binding("ctrl+k", "accept", "Accept", id="document.accept", tooltip="It is right as it is."),
     Binding("f5", "retry", "Retry", id="document.retry", tooltip="Read it again."),
     Binding(
         "f8",

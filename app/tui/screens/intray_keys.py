@@ -13,6 +13,7 @@ KEYS: list[BindingType] = [
     ),
     Binding("f2", "urgent", "Urgent", id="intray.urgent", tooltip="Read it before all that is not urgent."),
     Binding("f4", "correct", "Correct", id="intray.correct", tooltip="Correct its category or a field."),
+    Binding("ctrl+k", "accept", "Accept", id="intray.accept", tooltip="It is right as it is."),
     Binding("f5", "retry", "Retry", id="intray.retry", tooltip="Read it again."),
     Binding("f6", "next_filter", "Filter", id="intray.filter", tooltip="Show documents in other states."),
     Binding("f7", "next_sort", "Sort", id="intray.sort", tooltip="Sort by the next column."),
