@@ -33,7 +33,7 @@ Describe = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_
 Phrase = Annotated[str, StringConstraints(min_length=1, max_length=60, strip_whitespace=True)]
 
 FieldType = Literal["text", "date", "amount", "currency", "identifier", "party"]
-Role = Literal["party", "date", "amount", "currency", "number", "due"]
+Role = Literal["party", "date", "amount", "currency", "number", "due", "net", "tax"]
 
 _REASONS = {  # by pydantic's error type, where its words are about Python rather than TOML
     "tuple_type": "must be a table or a list",
@@ -49,6 +49,8 @@ _TYPES_OF_ROLE: dict[Role, tuple[FieldType, ...]] = {
     "currency": ("currency",),
     "number": ("identifier", "text"),
     "due": ("date",),
+    "net": ("amount",),
+    "tax": ("amount",),
 }
 
 
@@ -63,7 +65,7 @@ class FieldSpec(Value):
     type: FieldType
     describe: Describe
     role: Role | None = None
-    """Which column of the table the field fills. At most one field of a category has a given role."""
+    """What the field is to the table and to checks. At most one field of a category has a given role."""
     labels: tuple[Phrase, ...] = Field(default=(), max_length=80)
     """Words that stand beside the value in documents, the best first; ` … ` stands for anything between."""
 
@@ -99,7 +101,7 @@ class Category(Value):
         return self
 
     def field_with_role(self, role: Role) -> FieldSpec | None:
-        """The field that fills a column of the table, if the category has one."""
+        """The field with this role, if the category has one."""
         return next((field for field in self.fields if field.role == role), None)
 
 

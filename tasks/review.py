@@ -1,8 +1,11 @@
 """Why a person should look at a document that was read to the end."""
 
+from tasks.checks import failed_checks
 from tasks.corrections import is_accepted
 from tasks.documents import Page, TextSource
+from tasks.errors import ConfigError
 from tasks.ledger import DocumentRow, Ledger
+from tasks.recipes import load_recipe
 from tasks.settings import Settings
 from tasks.units import MAX_MODEL_FAILURES, units_of
 
@@ -19,9 +22,20 @@ def review_reasons(ledger: Ledger, settings: Settings, document: DocumentRow) ->
         )
     elif (document.confidence or 0.0) < settings.review_below:
         reasons.append(f"The category {document.category!r} is uncertain ({document.confidence or 0:.0%}).")
+    reasons += _failed_checks(ledger, settings, document)
     if failure := model_failure(ledger, document):
         reasons.append(failure)
     return reasons
+
+
+def _failed_checks(ledger: Ledger, settings: Settings, document: DocumentRow) -> list[str]:
+    try:
+        recipe = load_recipe(document.recipe, settings.recipes_path)
+    except ConfigError:  # it is gone; that is said where it is needed
+        return []
+    if document.category not in recipe.category_names:
+        return []
+    return failed_checks(recipe.category(document.category), ledger.fields(document.id))
 
 
 def model_failure(ledger: Ledger, document: DocumentRow) -> str:

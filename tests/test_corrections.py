@@ -130,7 +130,8 @@ def test_a_field_is_corrected_and_found_where_the_document_says_it(desk: Desk) -
     field = desk.field(document, "total")
     assert (field.value, field.status, field.confidence) == ("1037.39", FieldStatus.CORRECTED, 1.0)
     assert INVOICE[field.start : field.end] == field.quote == "1.037,39 EUR"
-    assert (desk.row(document).amount, desk.row(document).state) == ("1037.39", State.DONE)
+    assert desk.row(document).amount == "1037.39"
+    assert desk.row(document).state is State.REVIEW  # with the tax it no longer adds up
     [said] = corrections(desk.ledger, document)
     assert (said.old, said.new, said.model, said.prompt_version) == ("1234.50", "1037.39", "offline", "")
 
@@ -173,7 +174,7 @@ def test_corrections_outlive_a_retry_and_the_last_word_stands(desk: Desk) -> Non
     desk.pipeline.retry(desk.row(document))
     desk.read_on(document)
     row = desk.row(document)
-    assert (row.amount, row.party, row.state) == ("197.11", "Somebody else", State.DONE)
+    assert (row.amount, row.party) == ("197.11", "Somebody else")
     assert desk.field(document, "total").quote == "197,11 EUR"
     assert desk.field(document, "date").status is FieldStatus.VERIFIED
     assert [said.model for said in corrections(desk.ledger, document)] == ["offline", "you", "offline"]
