@@ -211,6 +211,8 @@ def make_snippet(text: str, terms: list[Term]) -> tuple[str, tuple[tuple[int, in
     """A line of text around the first of the words, and where the words stand in it."""
     spans = _spans(text, terms)
     start = max(0, spans[0][0] - _BEFORE) if spans else 0
+    if start and (blank := text.find(" ", start, spans[0][0])) >= 0:
+        start = blank + 1  # a word is not shown in part
     end = min(len(text), (spans[0][0] if spans else 0) + _AFTER)
     line = text[start:end]
     marks = tuple(

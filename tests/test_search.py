@@ -181,6 +181,12 @@ def test_snippets_of_any_text(text: str, word: str) -> None:
     assert all(0 <= first < last <= len(snippet) for first, last in marks)
 
 
+def test_a_snippet_begins_with_a_whole_word() -> None:
+    snippet, marks = make_snippet("beginning " * 20 + "deposit end", [Term("deposit")])
+    assert snippet.startswith("beginning ")
+    assert [snippet[first:last] for first, last in marks] == ["deposit"]
+
+
 def test_words_are_marked_whatever_their_accents() -> None:
     snippet, marks = make_snippet(
         "x " * 200 + "an MÜLLERS\nStraße, Mu\u0308ller", [Term("muller"), Term("STRASSE")]

@@ -72,7 +72,8 @@ document must be."""
         settings, text = self.shell.settings, event.value
         found = await in_background(lambda: _find(settings, text))
         self._found = found
-        words = f"{len(found)} documents" if len(found) < _MOST else f"the best {_MOST} documents"
+        number = f"the best {_MOST}" if len(found) == _MOST else str(len(found))
+        words = f"{number} document{'' if len(found) == 1 else 's'}"
         self.query_one("#search-words", Static).update(words if text.strip() else "")
         options = self.query_one(OptionList)
         options.clear_options()
