@@ -6,7 +6,18 @@ from typing import NoReturn
 import click
 
 from app import __version__
-from app.commands import decisions, documents, machine, models, notices, plans, searching, services, watching
+from app.commands import (
+    decisions,
+    documents,
+    machine,
+    models,
+    notices,
+    plans,
+    reviewing,
+    searching,
+    services,
+    watching,
+)
 from app.plain_text import visible_lines
 from tasks.errors import ExitCode, ShoeboxError
 
@@ -48,6 +59,7 @@ for _command in (
     *decisions.COMMANDS,
     *services.COMMANDS,
     *searching.COMMANDS,
+    *reviewing.COMMANDS,
     *watching.COMMANDS,
     *plans.COMMANDS,
     *notices.COMMANDS,

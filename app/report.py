@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from app.listing import make_row
 from app.plain_text import visible, visible_lines
-from tasks.corrections import BY_PERSON, EVIDENCE, Correction, corrections
+from tasks.corrections import ACCEPTED, BY_PERSON, EVIDENCE, YES, Correction, corrections
 from tasks.documents import Field, FieldStatus, Page, TextSource
 from tasks.ledger import DocumentRow, Ledger
 
@@ -21,7 +21,7 @@ def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterato
     said = corrections(ledger, document.id)
     if said:
         yield ""
-        yield "  corrected by you:"
+        yield "  said by you:"
         yield from _correction_lines(said)
     if document.summary:
         yield ""
@@ -67,7 +67,9 @@ def _correction_lines(said: list[Correction]) -> Iterator[str]:
     for one in said:
         day = datetime.fromtimestamp(one.at, UTC).date().isoformat()
         by = f", which was by {visible(one.model)}" if one.model not in {"", BY_PERSON} else ""
-        if one.old == one.new:
+        if one.field == ACCEPTED:
+            yield f"  {day}  {'accepted as it is' if one.new == YES else 'read again: no longer accepted'}"
+        elif one.old == one.new:
             yield f"  {day}  {one.field}: {visible(one.new) or '-'} confirmed{by}"
         else:
             yield f"  {day}  {one.field}: {visible(one.new) or '-'} instead of {visible(one.old) or '-'}{by}"

@@ -3,14 +3,17 @@
 import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from app.commands.documents import json_option
 from app.plain_text import visible
 from tasks.ledger import Ledger
-from tasks.search import Hit, parse_query, search
 from tasks.settings import get_settings
+
+if TYPE_CHECKING:
+    from tasks.search import Hit
 
 
 @click.command("search")
@@ -23,6 +26,8 @@ def find(words: tuple[str, ...], limit: int, as_json: bool) -> None:
     "several words" together, -word to exclude; category:invoice party:acme state:review date:2026-01..2026-03
     amount:>100 say how the document must be. See docs/search.md. Put -- before words that begin with -.
     """
+    from tasks.search import parse_query, search
+
     query = parse_query(" ".join(_as_typed(word) for word in words))
     with Ledger.open(get_settings()) as ledger:
         hits = search(ledger, query, limit)
@@ -47,14 +52,14 @@ def _as_typed(word: str) -> str:
     return f'"{word}"' if " " in word and ":" not in word and '"' not in word else word
 
 
-def _place(hit: Hit) -> str:
+def _place(hit: "Hit") -> str:
     if not hit.page:
         return "about"
     more = f", {hit.pages} pages" if hit.pages > 1 else ""
     return f"page {hit.page}{more}"
 
 
-def _marked(hit: Hit) -> str:
+def _marked(hit: "Hit") -> str:
     """The snippet with its words in bold, on a terminal."""
     parts, at = [], 0
     for first, last in hit.marks:
