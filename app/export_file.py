@@ -1,13 +1,13 @@
 """Writing an export to a file, whole or not at all."""
 
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from app.export import FORM_OF_ENDING, CsvForm, export
 from tasks.errors import ShoeboxError
 from tasks.ledger import DocumentRow, Ledger
+from tasks.whole_file import whole_file
 
 FOR_SPREADSHEETS = CsvForm(bom=True)
 
@@ -44,19 +44,8 @@ def write_file(
     try:
         if target.exists() and not replace:
             raise FileExistsError
-        # newline="": the csv module ends its lines itself
-        with tempfile.NamedTemporaryFile(
-            "w", dir=target.parent, prefix=f".{form}-", encoding="utf-8", newline="", delete=False
-        ) as file:
-            new = Path(file.name)
-            try:
-                file.writelines(export(ledger, documents, form, csv_form))
-                file.flush()
-                os.fsync(file.fileno())  # else a power cut can leave the new name with nothing in it
-                file.close()
-                _put_in_place(new, target, replace=replace)
-            finally:
-                new.unlink(missing_ok=True)
+        with whole_file(target, Path.replace if replace else _take_free_name) as file:
+            file.writelines(export(ledger, documents, form, csv_form))
     except FileExistsError as error:
         raise ShoeboxError(
             f"{target} is there already.", "Name another file, or have it replaced."
@@ -65,11 +54,12 @@ def write_file(
         raise ShoeboxError(f"{target} cannot be written: {error.strerror}.", "Name another file.") from error
 
 
-def _put_in_place(new: Path, target: Path, *, replace: bool) -> None:
-    """Give the new file its name, without ever taking the name from another file unasked."""
-    if replace:
-        new.replace(target)
-        return
+def _take_free_name(new: Path, target: Path) -> None:
+    """Give the new file its name, without taking that from another file.
+
+    Raises:
+        FileExistsError: there is one.
+    """
     try:
         os.link(new, target)
     except FileExistsError:

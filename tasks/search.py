@@ -3,10 +3,11 @@
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from tasks.ledger import Ledger
+from tasks.ledger import DocumentRow, Ledger
 
 _TOKEN = re.compile(
     r'(?P<minus>-)?(?:(?P<column>[a-z]+):)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))', re.IGNORECASE
@@ -63,6 +64,29 @@ class Hit:
     pages: int
     """How many of its pages were found."""
 
+    def pieces(self) -> Iterator[tuple[str, bool]]:
+        """The snippet piece by piece, each with whether it is one of the words."""
+        at = 0
+        for first, last in self.marks:
+            yield self.snippet[at:first], False
+            yield self.snippet[first:last], True
+            at = last
+        yield self.snippet[at:], False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A hit with its document."""
+
+    hit: Hit
+    document: DocumentRow
+
+    def facts(self) -> list[str]:
+        """What is known of the document, as far as it is: category, party, date, amount. Untrusted."""
+        row = self.document
+        parts = (row.category, row.party, row.date, f"{row.amount} {row.currency}".strip())
+        return [part for part in parts if part]
+
 
 def parse_query(text: str) -> Query:
     """Read what a person typed. Every text is a query.
@@ -87,6 +111,13 @@ def parse_query(text: str) -> Query:
         if any(character.isalnum() for character in value):
             terms.append(Term(value, phrase is not None, bool(match["minus"])))
     return Query(tuple(terms), tuple(filters))
+
+
+def find_documents(ledger: Ledger, text: str, limit: int) -> list[Found]:
+    """The best documents for what a person typed, as `search`."""
+    hits = search(ledger, parse_query(text), limit)
+    rows = {row.id: row for row in ledger.documents(ids=[hit.document for hit in hits])} if hits else {}
+    return [Found(hit, rows[hit.document]) for hit in hits if hit.document in rows]
 
 
 def search(ledger: Ledger, query: Query, limit: int = 50) -> list[Hit]:

@@ -6,18 +6,16 @@ it was when it was taken. Originals are only ever read. Copies are named by thei
 
 import contextlib
 import errno
-import hashlib
 import os
 import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.content import copy_hashed
 from tasks.errors import FileError, NotFoundError, ServiceError
 from tasks.ledger import DocumentRow
 from tasks.settings import Settings
-
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ def _copy_to_spool(settings: Settings, path: Path, source: int, before: os.stat_
     with tempfile.NamedTemporaryFile(dir=settings.spool_dir, prefix="taking-", delete=False) as copy:
         temporary = Path(copy.name)
         try:
-            sha256 = _copy(source, copy.fileno())
+            sha256 = copy_hashed(source, copy.fileno())
             after = os.fstat(source)
             if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                 raise StillWrittenError(
@@ -108,16 +106,6 @@ def _check(settings: Settings, path: Path, info: os.stat_result) -> None:
             f"{path} has {info.st_size / 1e6:,.0f} MB; the limit is {settings.max_file_bytes / 1e6:,.0f} MB.",
             "Raise SHOEBOX_MAX_FILE_BYTES if you mean it.",
         )
-
-
-def _copy(source: int, target: int) -> str:
-    digest = hashlib.sha256()
-    while chunk := os.read(source, _CHUNK):
-        digest.update(chunk)
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(target, view) :]
-    return digest.hexdigest()
 
 
 def _spool_error(settings: Settings, path: Path, error: OSError) -> ServiceError:

@@ -168,11 +168,9 @@ def _facts(plan: "Plan", steps: "list[Step]") -> dict[str, Any]:
 
 
 def _apply(settings: Settings, journal: "Journal", ledger: Ledger, plan: "Plan", *, yes: bool) -> None:
-    from app.plans.carrying_out import Carrier
-    from app.plans.journal import StepState
+    from app.plans.carrying_out import Carrier, left_to_do
 
-    counts = journal.counts(plan.id)
-    number = counts.get(StepState.PLANNED, 0) + counts.get(StepState.STARTED, 0)
+    number = left_to_do(journal.counts(plan.id))
     if not number:
         click.echo(f"{plan.name} has nothing left to do.")
         return

@@ -26,24 +26,20 @@ def find(words: tuple[str, ...], limit: int, as_json: bool) -> None:
     "several words" together, -word to exclude; category:invoice party:acme state:review date:2026-01..2026-03
     amount:>100 say how the document must be. See docs/search.md. Put -- before words that begin with -.
     """
-    from tasks.search import parse_query, search
+    from tasks.search import find_documents
 
-    query = parse_query(" ".join(_as_typed(word) for word in words))
     with Ledger.open(get_settings()) as ledger:
-        hits = search(ledger, query, limit)
-        rows = {row.id: row for row in ledger.documents(ids=[hit.document for hit in hits])} if hits else {}
+        found = find_documents(ledger, " ".join(_as_typed(word) for word in words), limit)
     if as_json:
-        found = [asdict(hit) | {"name": rows[hit.document].name} for hit in hits]
-        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        facts = [asdict(one.hit) | {"name": one.document.name} for one in found]
+        click.echo(json.dumps(facts, ensure_ascii=False, indent=1))
         return
-    for hit in hits:
-        row = rows[hit.document]
-        parts = (row.category, row.party, row.date, f"{row.amount} {row.currency}".strip())
-        about = "  ".join(filter(None, parts))
-        click.echo(f"{row.id}  {visible(row.name)}  {visible(about)}")
-        if hit.snippet:
-            click.echo(f"    {_place(hit)}: {_marked(hit)}")
-    if not hits:
+    for one in found:
+        about = "  ".join(one.facts())
+        click.echo(f"{one.document.id}  {visible(one.document.name)}  {visible(about)}")
+        if one.hit.snippet:
+            click.echo(f"    {_place(one.hit)}: {_marked(one.hit)}")
+    if not found:
         click.echo("Nothing was found.", err=True)
 
 
@@ -61,15 +57,12 @@ def _place(hit: "Hit") -> str:
 
 def _marked(hit: "Hit") -> str:
     """The snippet with its words in bold, on a terminal."""
-    parts, at = [], 0
-    for first, last in hit.marks:
-        word = visible(hit.snippet[first:last])
-        parts += [
-            visible(hit.snippet[at:first]),
-            click.style(word, bold=True) if sys.stdout.isatty() else word,
-        ]
-        at = last
-    return "".join([*parts, visible(hit.snippet[at:])]).strip()
+    in_bold = sys.stdout.isatty()
+    parts = (
+        click.style(visible(piece), bold=True) if is_word and in_bold else visible(piece)
+        for piece, is_word in hit.pieces()
+    )
+    return "".join(parts).strip()
 
 
 COMMANDS = (find,)

@@ -219,6 +219,11 @@ def _mark(plan: Plan, step: Step) -> str:
     return f".shoebox-{plan.name}-{int(plan.made_at * 1_000_000):x}-{step.number}"
 
 
+def left_to_do(counts: Mapping[StepState, int]) -> int:
+    """How many of a plan's steps are to be done, or half done."""
+    return sum(counts.get(state, 0) for state in (StepState.PLANNED, StepState.STARTED))
+
+
 def may_be_undone(counts: Mapping[StepState, int]) -> int:
     """How many of a plan's steps are done, or half done."""
     return sum(counts.get(state, 0) for state in (StepState.DONE, StepState.STARTED, StepState.UNDOING))

@@ -1,6 +1,5 @@
 """Making a plan: which file would get which name. Nothing is changed by it."""
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from app.plans.journal import Action, Journal, Plan, Step, StepState
 from app.plans.names import Template, key_of, numbered, values_of, without_number
+from tasks.content import hash_of
 from tasks.documents import State
 from tasks.errors import ConfigError
 from tasks.ledger import DocumentRow, Ledger
@@ -16,7 +16,6 @@ from tasks.settings import Settings
 
 READ = (State.DONE,)
 """The states whose documents are planned where nothing else is said."""
-_CHUNK = 1 << 20
 
 
 def make_plan(
@@ -89,14 +88,11 @@ def _problem_of(document: DocumentRow, source: Path) -> str:
 
 def _sha256(path: Path) -> str:
     """Of a file's content; empty if it cannot be read."""
-    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+            return hash_of(file.fileno())
     except OSError:
         return ""
-    return digest.hexdigest()
 
 
 def _is_file(path: Path, size: int) -> bool:

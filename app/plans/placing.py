@@ -6,13 +6,13 @@ Each function here can be called again after it was broken off at any instructio
 """
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.plans.spots import CHUNK, Obstacle, Spot, has_content, is_same_file, opened, place
+from app.plans.spots import Obstacle, Spot, has_content, is_same_file, opened, place
+from tasks.content import copy_hashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,7 @@ def _write(source: int, copying: Spot, sha256: str) -> int:
         copying.name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=copying.folder
     )
     try:
-        digest = hashlib.sha256()
-        while chunk := os.read(source, CHUNK):
-            digest.update(chunk)
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(target, view) :]
-        if digest.hexdigest() != sha256:
+        if copy_hashed(source, target) != sha256:
             raise Obstacle("has changed since")
         os.fchmod(target, stat.S_IMODE(info.st_mode))
         os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))

@@ -1,7 +1,6 @@
 """Places for a file in open folders, and giving a file such a place without replacing another."""
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -10,9 +9,8 @@ from dataclasses import dataclass
 
 from app.below import is_there
 from app.plans.renaming import rename_to_free_name
+from tasks.content import hash_of
 
-CHUNK = 1 << 20
-"""Bytes that are read at once."""
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # FUSE without links answers ENOSYS; protected_hardlinks (proc_sys_fs(5)) answers EPERM for others' files.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
@@ -79,19 +77,12 @@ def opened(spot: Spot, sha256: str) -> Iterator[int]:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Obstacle("is no regular file any more")
-        if _hash(descriptor) != sha256:
+        if hash_of(descriptor) != sha256:
             raise Obstacle("has changed since")
         os.lseek(descriptor, 0, os.SEEK_SET)
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _hash(descriptor: int) -> str:
-    digest = hashlib.sha256()
-    while chunk := os.read(descriptor, CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 def has_content(spot: Spot, sha256: str) -> bool:

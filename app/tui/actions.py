@@ -33,6 +33,13 @@ class DocumentActions(ShoeboxScreen):
     def _none_of(self, words: str) -> None:
         self.shell.say(f"Nothing to {words} here.", severity="warning")
 
+    async def _agrees(
+        self, rows: Sequence[Overview], question: str, detail: str, *, yes: str, no: str
+    ) -> bool:
+        """Ask about these documents, naming them."""
+        items = [row.name for row in rows]
+        return await self.app.push_screen_wait(Confirm(question, detail, yes=yes, no=no, items=items))
+
     def action_urgent(self) -> None:
         """Read the documents before all that are not urgent; if all of them are urgent, no longer so."""
         rows = [row for row in self._chosen_rows if row.state not in FINAL_STATES]
@@ -49,14 +56,12 @@ class DocumentActions(ShoeboxScreen):
         finished = [row for row in rows if row.state in _READ]
         if not rows:
             self._none_of("read again")
-        elif len(finished) < 2 or await self.app.push_screen_wait(
-            Confirm(
-                f"Read {len(rows)} documents again?",
-                f"{len(finished)} of them have been read; that is done anew. Your corrections stay.",
-                yes="Read again",
-                no="Leave",
-                items=[row.name for row in rows],
-            )
+        elif len(finished) < 2 or await self._agrees(
+            rows,
+            f"Read {len(rows)} documents again?",
+            f"{len(finished)} of them have been read; that is done anew. Your corrections stay.",
+            yes="Read again",
+            no="Leave",
         ):
             self.shell.ask(Retry(tuple(row.id for row in rows)))
 
@@ -66,14 +71,12 @@ class DocumentActions(ShoeboxScreen):
         rows = [row for row in self._chosen_rows if row.state in _READ]
         if not rows:
             self._none_of("accept: it has not been read to the end")
-        elif len(rows) == 1 or await self.app.push_screen_wait(
-            Confirm(
-                f"Accept {len(rows)} documents as they are?",
-                "Their values count as confirmed by you, and nothing is open any more.",
-                yes="Accept",
-                no="Leave",
-                items=[row.name for row in rows],
-            )
+        elif len(rows) == 1 or await self._agrees(
+            rows,
+            f"Accept {len(rows)} documents as they are?",
+            "Their values count as confirmed by you, and nothing is open any more.",
+            yes="Accept",
+            no="Leave",
         ):
             self.shell.ask(Accept(tuple(row.id for row in rows)))
             self.accepted()
@@ -87,14 +90,12 @@ class DocumentActions(ShoeboxScreen):
         rows = [row for row in self._chosen_rows if row.state not in FINAL_STATES]
         if not rows:
             self._none_of("cancel: nothing is being read")
-        elif len(rows) == 1 or await self.app.push_screen_wait(
-            Confirm(
-                f"Stop reading {len(rows)} documents?",
-                "What has been read of them stays. Retry takes them up again.",
-                yes="Stop",
-                no="Go on reading",
-                items=[row.name for row in rows],
-            )
+        elif len(rows) == 1 or await self._agrees(
+            rows,
+            f"Stop reading {len(rows)} documents?",
+            "What has been read of them stays. Retry takes them up again.",
+            yes="Stop",
+            no="Go on reading",
         ):
             self.shell.ask(Cancel(tuple(row.id for row in rows)))
 
@@ -106,14 +107,12 @@ class DocumentActions(ShoeboxScreen):
             self._none_of("forget")
             return
         what = "this document" if len(rows) == 1 else f"{len(rows)} documents"
-        if await self.app.push_screen_wait(
-            Confirm(
-                f"Forget {what}?",
-                "Text, fields, corrections and stored results are deleted. The files themselves stay.",
-                yes="Forget",
-                no="Keep",
-                items=[row.name for row in rows],
-            )
+        if await self._agrees(
+            rows,
+            f"Forget {what}?",
+            "Text, fields, corrections and stored results are deleted. The files themselves stay.",
+            yes="Forget",
+            no="Keep",
         ):
             self.shell.ask(Remove(tuple(row.id for row in rows)))
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from app.below import folder_of
+from app.below import folder_of, is_there
 from app.watch.sight import Sight
 
 _MAX_NAME_BYTES = 255
@@ -21,9 +21,7 @@ def free_place(root: Path, path: Path, subfolder: str) -> Path:
     wanted = root / subfolder / path.relative_to(root)
     with folder_of(root, wanted, make=True) as folder:
         for name in _numbered(wanted):
-            try:
-                os.lstat(name, dir_fd=folder)
-            except FileNotFoundError:
+            if not is_there(folder, name):
                 return wanted.with_name(name)
     raise AssertionError("numbers do not end")
 

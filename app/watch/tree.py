@@ -101,14 +101,14 @@ class WatchedTree:
         for look in looks:
             if isinstance(look, PassedOver):
                 self._pending.pop(look.path, None)
-                self._put_if_new(look.path, look.sight, FileState.IGNORED, look.reason)
+                self._ignore(look)
             elif isinstance(look, Seen):
                 self._see(look.path, look.sight, now)
 
-    def _put_if_new(self, path: Path, sight: Sight, state: FileState, reason: str) -> None:
-        known = self._files.get(path)
-        if known is None or (known.state, known.reason) != (state, reason):
-            self._put(WatchedFile(path, self.folder.id, state, sight, reason))
+    def _ignore(self, look: PassedOver) -> None:
+        known = self._files.get(look.path)
+        if known is None or (known.state, known.reason) != (FileState.IGNORED, look.reason):
+            self._put(WatchedFile(look.path, self.folder.id, FileState.IGNORED, look.sight, look.reason))
 
     def _see(self, path: Path, sight: Sight, now: float) -> None:
         known = self._files.get(path)

@@ -5,8 +5,6 @@ was asleep or off, is made up for at the next chance: once, and with everything 
 """
 
 import logging
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -18,6 +16,7 @@ from tasks.notify.digest import Digest, gather
 from tasks.notify.digest_words import digest_markdown, digest_payload
 from tasks.notify.outbox import Channel, Kind, Outbox, open_channels
 from tasks.settings import Settings
+from tasks.whole_file import whole_file
 
 log = logging.getLogger("shoebox.notify")
 
@@ -139,17 +138,6 @@ def write_digest(digest: Digest, settings: Settings) -> Path:
     folder = settings.digests_path
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / f"digest-{digest.day.isoformat()}.md"
-    # Temporary files have mode 0600.
-    with tempfile.NamedTemporaryFile(
-        "w", dir=folder, prefix=".digest-", encoding="utf-8", delete=False
-    ) as file:
-        new = Path(file.name)
-        try:
-            file.writelines(digest_markdown(digest))
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            new.replace(target)
-        finally:
-            new.unlink(missing_ok=True)
+    with whole_file(target) as file:
+        file.writelines(digest_markdown(digest))
     return target

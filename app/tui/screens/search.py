@@ -15,13 +15,11 @@ from app.tui.background import in_background
 from app.tui.screens.base import ShoeboxScreen
 from app.tui.text import plain
 from app.tui.widgets.text_input import TextInput
-from tasks.ledger import DocumentRow, Ledger
-from tasks.search import Hit, parse_query, search
+from tasks.ledger import Ledger
+from tasks.search import Found, find_documents
 from tasks.settings import Settings
 
 _MOST = 50
-
-Found = tuple[Hit, DocumentRow]
 
 
 class SearchScreen(ShoeboxScreen):
@@ -77,7 +75,7 @@ document must be."""
         self.query_one("#search-words", Static).update(words if text.strip() else "")
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options(Option(_text(hit, row)) for hit, row in found)
+        options.add_options(Option(_text(one)) for one in found)
         options.highlighted = 0 if found else None
 
     def action_move(self, step: int) -> None:
@@ -90,7 +88,7 @@ document must be."""
         """Open the document at the page where the words are."""
         at = self.query_one(OptionList).highlighted
         if at is not None and at < len(self._found):
-            hit, _ = self._found[at]
+            hit = self._found[at].hit
             self.shell.open_document(hit.document, page=hit.page or None)
 
     @on(OptionList.OptionSelected)
@@ -100,25 +98,16 @@ document must be."""
 
 def _find(settings: Settings, text: str) -> list[Found]:
     with Ledger.open(settings) as ledger:
-        hits = search(ledger, parse_query(text), _MOST)
-        rows = {row.id: row for row in ledger.documents(ids=[hit.document for hit in hits])} if hits else {}
-    return [(hit, rows[hit.document]) for hit in hits if hit.document in rows]
+        return find_documents(ledger, text, _MOST)
 
 
-def _text(hit: Hit, row: DocumentRow) -> Content:
+def _text(found: Found) -> Content:
     """Name and what is known of it; below, the words in their place."""
-    parts = (row.category, row.party, row.date, f"{row.amount} {row.currency}".strip())
-    lines = [Content("  ").join([plain(row.name, "bold"), *(plain(part, "dim") for part in parts if part)])]
+    facts = (plain(fact, "dim") for fact in found.facts())
+    lines = [Content("  ").join([plain(found.document.name, "bold"), *facts])]
+    hit = found.hit
     if hit.snippet:
         place = f"page {hit.page}" if hit.page else "about"
-        lines.append(Content("").join([plain(f"  {place}: ", "dim"), *_marked(hit)]))
+        words = (plain(piece, "bold $accent" if is_word else "") for piece, is_word in hit.pieces())
+        lines.append(Content("").join([plain(f"  {place}: ", "dim"), *words]))
     return Content("\n").join(lines)
-
-
-def _marked(hit: Hit) -> Iterable[Content]:
-    at = 0
-    for first, last in hit.marks:
-        yield plain(hit.snippet[at:first])
-        yield plain(hit.snippet[first:last], "bold $accent")
-        at = last
-    yield plain(hit.snippet[at:])

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from app.plans.carrying_out import may_be_undone
+from app.plans.carrying_out import left_to_do, may_be_undone
 from app.plans.journal import Action, Journal, Plan, Step, StepState, journal_path
 from app.plans.words import plan_line, step_line
 from app.requests import ApplyPlan, MakePlan, UndoPlan
@@ -135,8 +135,7 @@ is left alone, and every plan can be undone, also after a crash."""
     async def action_apply(self) -> None:
         """Do what the plan says, after a question."""
         plan = self._current
-        counts = self.look.counts[plan.id] if self.look and plan else {}
-        number = counts.get(StepState.PLANNED, 0) + counts.get(StepState.STARTED, 0)
+        number = left_to_do(self.look.counts[plan.id]) if self.look and plan else 0
         if plan is None or not number:
             self.shell.say("Nothing to apply here.", severity="warning")
             return
