@@ -2,11 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal, InvalidOperation
 
 from app.listing import Row
+from tasks.amounts import sums_by_currency
 from tasks.documents import State
-from tasks.markdown import markdown_table, markdown_text
+from tasks.markdown import markdown_concern, markdown_table
 
 _UNREAD = frozenset({State.FAILED.value, State.QUARANTINED.value})
 
@@ -37,28 +37,19 @@ def markdown_report(rows: Sequence[Row]) -> Iterator[str]:
 
 def _totals(title: str, column: str, named: Iterable[tuple[str, Row]]) -> Iterator[str]:
     """How many documents of each name, and the sum of their amounts in each currency."""
-    counts: Counter[str] = Counter()
-    sums: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    groups: defaultdict[str, list[Row]] = defaultdict(list)
     for name, row in named:
-        counts[name] += 1
-        if (amount := _decimal(row.amount)) is not None:
-            sums[name][row.currency or "?"] += amount
-    if not counts:
+        groups[name].append(row)
+    if not groups:
         return
     yield f"\n## {title}\n\n"
-    lines = (
-        (name, str(count), ", ".join(f"{total} {currency}" for currency, total in sorted(sums[name].items())))
-        for name, count in counts.items()
-    )
+    lines = ((name, str(len(group)), _sums(group)) for name, group in groups.items())
     yield from markdown_table((column, "documents", "amounts"), lines)
 
 
-def _decimal(amount: str) -> Decimal | None:
-    try:
-        found = Decimal(amount)
-    except InvalidOperation:
-        return None
-    return found if found.is_finite() else None
+def _sums(rows: Iterable[Row]) -> str:
+    sums = sums_by_currency((row.amount, row.currency) for row in rows)
+    return ", ".join(f"{total} {currency}" for currency, total in sums.items())
 
 
 def _to_look_at(title: str, rows: Sequence[Row]) -> Iterator[str]:
@@ -66,5 +57,4 @@ def _to_look_at(title: str, rows: Sequence[Row]) -> Iterator[str]:
         return
     yield f"\n## {title}\n\n"
     for row in rows:
-        words = " ".join(part for part in (row.message, row.remedy) if part)
-        yield f"- **{markdown_text(row.name)}** ({row.id}): {markdown_text(words)}\n"
+        yield markdown_concern(row.name, row.id, row.message, row.remedy)

@@ -1,11 +1,13 @@
 """Whether the values of a document agree with each other. What does not is for a person to look at."""
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
+from tasks.amounts import decimal_of
 from tasks.documents import Field, FieldStatus
 from tasks.recipes import Category, Role
 
+_SUMMED: tuple[Role, ...] = ("net", "tax", "amount")
 _ROUNDING = Decimal("0.05")
 """Sums of rounded lines are off by cents, and totals are rounded to five where there is no smaller coin."""
 
@@ -21,8 +23,8 @@ def failed_checks(category: Category, fields: Iterable[Field]) -> list[str]:
 
 def _sum(fields: dict[Role, Field]) -> str:
     """Net and tax make the total."""
-    net, tax, total = (_decimal(fields.get(role)) for role in ("net", "tax", "amount"))
-    if net is None or tax is None or total is None or _is_said(fields, "net", "tax", "amount"):
+    net, tax, total = (decimal_of(fields[role].value) if role in fields else None for role in _SUMMED)
+    if net is None or tax is None or total is None or _is_said(fields, *_SUMMED):
         return ""
     if abs(net + tax - total) <= _ROUNDING:
         return ""
@@ -42,11 +44,3 @@ _CHECKS: tuple[Callable[[dict[Role, Field]], str], ...] = (_sum, _order)
 
 def _is_said(fields: dict[Role, Field], *roles: Role) -> bool:
     return all(fields[role].status is FieldStatus.CORRECTED for role in roles)
-
-
-def _decimal(field: Field | None) -> Decimal | None:
-    try:
-        found = Decimal(field.value) if field is not None else None
-    except InvalidOperation:
-        return None
-    return found if found is not None and found.is_finite() else None

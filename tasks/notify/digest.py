@@ -1,13 +1,14 @@
 """What a daily digest says: what came in, what needs a person, which amounts fall due. Reads only."""
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from tasks.amounts import sums_by_currency
 from tasks.documents import State
 from tasks.errors import ConfigError
 from tasks.ledger import Ledger
@@ -157,12 +158,4 @@ def by_category(papers: Iterable[Paper]) -> list[tuple[str, int]]:
 
 def totals(papers: Iterable[Paper]) -> dict[str, Decimal]:
     """The sum of the amounts in each currency; `?` where a document does not say which."""
-    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for paper in papers:
-        try:
-            amount = Decimal(paper.amount)
-        except InvalidOperation:
-            continue
-        if amount.is_finite():
-            sums[paper.currency or "?"] += amount
-    return dict(sorted(sums.items()))
+    return sums_by_currency((paper.amount, paper.currency) for paper in papers)

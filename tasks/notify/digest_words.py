@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from tasks.documents import State
-from tasks.markdown import markdown_table, markdown_text
+from tasks.markdown import markdown_concern, markdown_table, markdown_text
 from tasks.notify.digest import Digest, Paper, by_category, totals
 from tasks.notify.outbox import iso_time
 
@@ -57,8 +57,7 @@ def _to_look_at(title: str, papers: Sequence[Paper]) -> Iterator[str]:
         return
     yield f"\n## {title}\n\n"
     for paper in papers[:MAX_ROWS]:
-        words = " ".join(part for part in (paper.message, paper.remedy) if part)
-        yield f"- **{markdown_text(paper.name)}** ({paper.id}): {markdown_text(words)}\n"
+        yield markdown_concern(paper.name, paper.id, paper.message, paper.remedy)
     yield from _more(papers)
 
 
