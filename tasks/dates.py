@@ -8,25 +8,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
-from tasks.values import detect_language
-
-_MONTHS = {
-    1: "january jan januar jänner jän janvier janv enero ene gennaio gen januari",
-    2: "february feb februar février févr fév febrero febbraio febr februari",
-    3: "march mar märz mär mrz mars marzo maart mrt",
-    4: "april apr avril avr abril abr aprile",
-    5: "may mai mayo maggio mag mei",
-    6: "june jun juni juin junio giugno giu",
-    7: "july jul juli juillet juil julio luglio lug",
-    8: "august aug août agosto ago augustus",
-    9: "september sep sept septembre septiembre settembre set",
-    10: "october oct oktober okt octobre octubre ottobre ott",
-    11: "november nov novembre noviembre",
-    12: "december dec dezember dez décembre déc diciembre dic dicembre",
-}
-_MONTH_NUMBERS = {name: number for number, names in _MONTHS.items() for name in names.split()}
-_MONTH = "(?P<month>" + "|".join(sorted(_MONTH_NUMBERS, key=lambda name: -len(name))) + r")\.?(?![^\W\d_])"
+from tasks.languages import detect_language, month_numbers
 
 _YEAR = r"(?P<year>(?:19|20)\d{2})(?!\d)"
 _ISO = re.compile(r"(?<![\w./-])(?P<year>(?:19|20)\d{2})([-/.])(?P<month>\d{2})\2(?P<day>\d{2})(?!\d|[-.]\d)")
@@ -34,17 +18,32 @@ _NUMERIC = re.compile(
     r"(?<![\w/-])(?<!\d[.,])(?P<first>\d{1,2})(?P<mark>[/-]|\. ?)(?P<second>\d{1,2})(?P=mark)"
     r"(?P<year>(?:19|20)\d{2}|\d{2})(?!\w|[./-]\d)"
 )
-_DAY_MONTH = re.compile(
-    rf"(?<![\w.,/-])(?P<day>\d{{1,2}})(?:st|nd|rd|th|er|º|\.)?[ \u00a0-]{{0,2}}(?:of |de |d['’])?{_MONTH}"
-    rf"(?:,? {{1,2}}|-|\u00a0)(?:de |del )?{_YEAR}",
-    re.IGNORECASE,
-)
-_MONTH_DAY = re.compile(
-    rf"(?<![^\W_]){_MONTH} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? {{1,2}}{_YEAR}", re.IGNORECASE
-)
 _SAMPLE = 40_000
 _MONTH_FIRST_SIGNS = re.compile(r"\$|\bUSD\b|\bZIP\b|\b[A-Z]{2} \d{5}(?:-\d{4})?\b")
 _DAY_FIRST_SIGNS = re.compile(r"[€£]|\b(?:EUR|GBP|VAT|GST|AUD|IBAN)\b")
+
+
+@dataclass(frozen=True)
+class _WrittenOut:
+    """Patterns of dates whose month is a word. Made when first needed: the names of months are loaded."""
+
+    day_month: re.Pattern[str]
+    month_day: re.Pattern[str]
+
+
+@lru_cache(maxsize=1)
+def _written_out() -> _WrittenOut:
+    names = sorted(month_numbers(), key=lambda name: -len(name))
+    month = "(?P<month>" + "|".join(map(re.escape, names)) + r")\.?(?![^\W\d_])"
+    day = r"(?P<day>\d{1,2})"
+    return _WrittenOut(
+        re.compile(
+            rf"(?<![\w.,/-]){day}(?:st|nd|rd|th|er|º|°|\.)?[ \u00a0-]{{0,2}}(?:of |de |d['’])?{month}"
+            rf"(?:,? {{1,2}}|-|\u00a0)(?:de |del )?{_YEAR}",
+            re.IGNORECASE,
+        ),
+        re.compile(rf"(?<![^\W_]){month} {day}(?:st|nd|rd|th)?,? {{1,2}}{_YEAR}", re.IGNORECASE),
+    )
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,10 @@ def parse_date(text: str, day_first: bool) -> date | None:
 def _all_dates(text: str, day_first: bool) -> Iterator[FoundDate]:
     for match in _ISO.finditer(text):
         yield from _checked(match, int(match["year"]), int(match["month"]), int(match["day"]))
-    for pattern in (_DAY_MONTH, _MONTH_DAY):
+    words = _written_out()
+    for pattern in (words.day_month, words.month_day):
         for match in pattern.finditer(text):
-            month = _MONTH_NUMBERS[match["month"].lower()]
+            month = month_numbers()[match["month"].lower()]
             yield from _checked(match, int(match["year"]), month, int(match["day"]))
     for match in _NUMERIC.finditer(text):
         first, second, year = int(match["first"]), int(match["second"]), _full_year(match["year"])
@@ -137,8 +137,9 @@ def _votes(sample: str) -> int:
             continue
         votes += 2 * (_date_or_none(year, second, first) in certain)
         votes -= 2 * (_date_or_none(year, first, second) in certain)
-    votes += sum(1 for _ in _DAY_MONTH.finditer(sample)) - sum(1 for _ in _MONTH_DAY.finditer(sample))
-    return votes
+    words = _written_out()
+    votes += sum(1 for _ in words.day_month.finditer(sample))
+    return votes - sum(1 for _ in words.month_day.finditer(sample))
 
 
 def _date_or_none(year: int, month: int, day: int) -> date | None:

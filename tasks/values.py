@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from tasks.languages import decimal_mark, detect_language
+
 # Active ISO 4217 codes that bills in practice carry; a longer list would turn ordinary capitals
 # ("ALL", "TOP") into currencies.
 CURRENCY_CODES = frozenset(
@@ -70,21 +72,6 @@ _PERCENT = re.compile(r"[ \u00a0\u202f]?[%‰°]")
 _WHOLE_AMOUNT = re.compile(
     r"\(?[-−–+]? ?(?:\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3}){1,5}|\d{1,15})(?:[.,](?:\d{1,4}|--|[-–—]))?[-−–]?\)?"
 )
-_COMMA_LANGUAGES = frozenset({"de", "fr", "es", "it", "nl"})
-
-_LANGUAGE_WORDS = {
-    "en": "the and of to for with is your please invoice amount from dear we receipt due paid",
-    "de": "der die das und den mit ist für nicht sie von zum rechnung datum betrag summe mwst ust seite wir",
-    "fr": "le la les et des du pour avec est vous votre facture montant nous sur une tva",
-    "es": "el los las y del para con por su factura fecha importe nosotros una iva",
-    "it": "il gli e della per con di vostro fattura data importo noi una iva sono",
-    "nl": "de het een en van voor met is uw factuur datum bedrag wij btw niet",
-}
-_WORD_LANGUAGES: dict[str, list[str]] = {}
-for _language, _words in _LANGUAGE_WORDS.items():
-    for _word in _words.split():
-        _WORD_LANGUAGES.setdefault(_word, []).append(_language)
-
 _SAMPLE = 40_000
 """Characters of a document that language and number format are guessed from."""
 
@@ -121,19 +108,9 @@ class NumberFormat:
     """How a document writes numbers."""
 
     language: str
-    """en, de, fr, es, it or nl; empty where the words do not tell."""
+    """ISO 639-1, such as `de`; empty where the words do not tell."""
     decimal_mark: str
     """`.` or `,`."""
-
-
-def detect_language(text: str) -> str:
-    """Guess the language from its commonest words: en, de, fr, es, it, nl, or empty."""
-    counts = dict.fromkeys(_LANGUAGE_WORDS, 0)
-    for word in re.findall(r"[^\W\d_]{1,20}", text[:_SAMPLE].lower()):
-        for language in _WORD_LANGUAGES.get(word, ()):
-            counts[language] += 1
-    best = max(counts, key=lambda language: counts[language])
-    return best if counts[best] else ""
 
 
 def detect_number_format(text: str) -> NumberFormat:
@@ -146,7 +123,7 @@ def detect_number_format(text: str) -> NumberFormat:
     for match in re.finditer(r"\d[.,'’]\d{3}([.,])\d{2}(?!\d)", sample):
         votes[match[1]] += 3
     if votes["."] == votes[","]:
-        return NumberFormat(language, "," if language in _COMMA_LANGUAGES else ".")
+        return NumberFormat(language, decimal_mark(language))
     return NumberFormat(language, max(votes, key=lambda mark: votes[mark]))
 
 
@@ -243,21 +220,27 @@ def _read_number(digits: str, decimal_mark: str) -> Decimal | None:
     compact = re.sub(r"['’\s\u00a0\u202f]", "", digits)
     if not compact or not compact[0].isdigit() or not compact.isascii():
         return None
-    whole, mark, fraction = _split_decimals(compact, decimal_mark)
-    whole = whole.replace(".", "").replace(",", "")
-    return Decimal(f"{whole}.{fraction}" if mark else whole)
+    from babel.numbers import NumberFormatError, parse_decimal
+
+    # Once the mark is known, the number is read as one of a locale that has it. `strict` refuses
+    # what groups its digits in another way, instead of reading 2,34 as 234.
+    locale = "de" if _mark_of(compact, decimal_mark) == "," else "en"
+    try:
+        return parse_decimal(compact, locale=locale, strict=True)
+    except NumberFormatError:
+        return None
 
 
-def _split_decimals(number: str, decimal_mark: str) -> tuple[str, str, str]:
-    """Whole part, decimal mark if there is one, decimals."""
+def _mark_of(number: str, decimal_mark: str) -> str:
+    """The decimal mark of a number, by its own form where that tells, else the document's."""
     last = max(number.rfind("."), number.rfind(","))
     if last < 0:
-        return number, "", ""
-    mark, fraction = number[last], number[last + 1 :]
-    both = "." in number and "," in number
-    if both and number.count(mark) == 1:
-        return number[:last], mark, fraction
-    grouping = number.count(mark) > 1 or (
-        len(fraction) == 3 and mark != decimal_mark and not number.startswith("0")
-    )
-    return (number, "", "") if grouping else (number[:last], mark, fraction)
+        return decimal_mark
+    mark, decimals = number[last], number[last + 1 :]
+    other = "," if mark == "." else "."
+    if number.count(mark) > 1:  # it groups
+        return other
+    if other in number:  # the one that groups stands before the one that ends the whole part
+        return mark
+    is_group = len(decimals) == 3 and mark != decimal_mark and not number.startswith("0")
+    return other if is_group else mark

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 from redis import Redis
 
@@ -14,6 +15,10 @@ from tasks.exchange import Exchange
 from tasks.ledger import Ledger
 from tasks.settings import Settings, get_settings
 from tests.system import System, running
+
+# The first example may load a language model, and machines are busy: no test asks how long one takes.
+hypothesis.settings.register_profile("shoebox", deadline=None)
+hypothesis.settings.load_profile("shoebox")
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.dates import detect_day_first, find_dates, parse_date
+from tasks.languages import detect_language
 from tasks.values import (
     NumberFormat,
-    detect_language,
     detect_number_format,
     find_amounts,
     find_currencies,
