@@ -1,11 +1,12 @@
-"""Whether the values of a document agree with each other. What does not is for a person to look at."""
+"""Whether the values of a document can be right. What cannot is for a person to look at."""
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from tasks.amounts import decimal_of
+from tasks.check_digits import number_problem
 from tasks.documents import Field, FieldStatus
-from tasks.recipes import Category, Role
+from tasks.recipes import Category, FieldSpec, Role
 
 _SUMMED: tuple[Role, ...] = ("net", "tax", "amount")
 _ROUNDING = Decimal("0.05")
@@ -18,7 +19,8 @@ def failed_checks(category: Category, fields: Iterable[Field]) -> list[str]:
     by_role = {
         spec.role: by_name[spec.name] for spec in category.fields if spec.role and spec.name in by_name
     }
-    return [words for check in _CHECKS if (words := check(by_role))]
+    together = [words for check in _CHECKS if (words := check(by_role))]
+    return together + [words for spec in category.fields if (words := _number(spec, by_name.get(spec.name)))]
 
 
 def _sum(fields: dict[Role, Field]) -> str:
@@ -37,6 +39,14 @@ def _order(fields: dict[Role, Field]) -> str:
     if date is None or due is None or due.value >= date.value or _is_said(fields, "date", "due"):
         return ""
     return f"The {due.name.replace('_', ' ')} {due.value} is before the date {date.value}."
+
+
+def _number(spec: FieldSpec, field: Field | None) -> str:
+    """The check digits of a number fit."""
+    if spec.check is None or field is None or field.status is FieldStatus.CORRECTED:
+        return ""
+    problem = number_problem(spec.check, field.value)
+    return f"The {spec.name.replace('_', ' ')} {field.value} {problem}." if problem else ""
 
 
 _CHECKS: tuple[Callable[[dict[Role, Field]], str], ...] = (_sum, _order)

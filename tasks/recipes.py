@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from tasks.check_digits import NumberKind
 from tasks.documents import Value
 from tasks.errors import ConfigError
 from tasks.recipe_lines import line_of
@@ -66,6 +67,8 @@ class FieldSpec(Value):
     describe: Describe
     role: Role | None = None
     """What the field is to the table and to checks. At most one field of a category has a given role."""
+    check: NumberKind | None = None
+    """What kind of number it is, if its check digits are to be checked."""
     labels: tuple[Phrase, ...] = Field(default=(), max_length=80)
     """Words that stand beside the value in documents, the best first; ` … ` stands for anything between."""
 
@@ -74,6 +77,12 @@ class FieldSpec(Value):
         if self.role and self.type not in _TYPES_OF_ROLE[self.role]:
             allowed = " or ".join(_TYPES_OF_ROLE[self.role])
             raise ValueError(f"role {self.role!r} needs type {allowed}, not {self.type!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_fits_type(self) -> Self:
+        if self.check and self.type not in {"identifier", "text"}:
+            raise ValueError(f"check {self.check!r} needs type identifier or text, not {self.type!r}")
         return self
 
 

@@ -1,7 +1,12 @@
 """Checks: values that do not agree with each other send a document to review, with the reason in words."""
 
-import pytest
+from typing import get_args
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.check_digits import NumberKind, number_problem
 from tasks.checks import failed_checks
 from tasks.documents import Field, FieldStatus, State
 from tasks.recipes import BUILTIN, load_recipe
@@ -65,3 +70,47 @@ def test_a_document_that_does_not_add_up_needs_review_until_it_does(desk: Desk) 
     assert "not the total of 9999.00" in row.message
     desk.correct(document, "total", total)
     assert desk.row(document).state is State.DONE
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "problem"),
+    [
+        ("iban", "DE02120300000000202051", ""),
+        ("iban", "DE12120300000000202051", "is no valid IBAN: its check digits do not fit"),
+        ("iban", "1234567", ""),  # an account number has no common form
+        ("vat_id", "DE136695976", ""),
+        ("vat_id", "ATU13585627", ""),
+        ("vat_id", "CHE-107.787.577 IVA", ""),
+        ("vat_id", "EL094259216", ""),
+        ("vat_id", "DE136695967", "is no valid VAT id: its check digits do not fit"),
+        ("vat_id", "FR1", "is no valid VAT id: it has another form"),
+        ("vat_id", "201/113/40209", ""),
+        ("vat_id", "XX123", ""),
+        ("vat_id", "DE١٣٦٦٩٥٩٧٦", "is no valid VAT id: it has another form"),
+    ],
+)
+def test_check_digits_have_to_fit(name: str, number: str, problem: str) -> None:
+    expected = [f"The {name.replace('_', ' ')} {number} {problem}."] if problem else []
+    assert checked(invoice(**{name: number})) == expected
+    assert checked(invoice(FieldStatus.CORRECTED, **{name: number})) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong"),
+    [
+        ("bic", "COBADEFF", "COBADEF"),
+        ("creditor_reference", "RF18539007547034", "RF18539007547035"),
+        ("isin", "US0378331005", "US0378331004"),
+        ("lei", "213800KUD8LAJWSQ9D15", "213800KUD8LAJWSQ9D16"),
+        ("luhn", "79927398713", "79927398710"),
+    ],
+)
+def test_other_kinds_of_number_are_there_for_recipes(kind: NumberKind, right: str, wrong: str) -> None:
+    assert number_problem(kind, right) == ""
+    assert number_problem(kind, wrong).startswith("is no valid ")
+
+
+@given(st.text(max_size=40))
+def test_any_text_can_be_asked_about(text: str) -> None:
+    for kind in get_args(NumberKind):
+        assert isinstance(number_problem(kind, text), str)

@@ -444,7 +444,7 @@ def test_a_reply_that_the_context_cut_off_is_met_by_showing_less() -> None:
         return reply("{", done_reason="length") if left < request.max_tokens else honest(request)
 
     client = ChatScript(script, characters_per_token=1.3)
-    document = long_document(7)
+    document = long_document(6)
     engine = engine_of(client)
     analysis = engine.analyse(document, INVOICE)
     assert any(call.done_reason == "length" for call in engine.calls)

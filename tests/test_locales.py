@@ -24,7 +24,22 @@ LETTERS = {
     "it": "Gentile cliente, la ringraziamo per il suo ordine. La preghiamo di pagare l'importo indicato.",
     "nl": "Geachte klant, hartelijk dank voor uw bestelling. Wij verzoeken u het bedrag te betalen.",
 }
-LOCALES = "en_US en_GB en_IE de_DE de_AT fr_FR fr_BE es_ES it_IT nl_NL nl_BE de_CH fr_CH it_CH".split()
+LOCALES = [
+    "en_US",
+    "en_GB",
+    "en_IE",
+    "de_DE",
+    "de_AT",
+    "fr_FR",
+    "fr_BE",
+    "es_ES",
+    "it_IT",
+    "nl_NL",
+    "nl_BE",
+    "de_CH",
+    "fr_CH",
+    "it_CH",
+]
 """Switzerland writes numbers otherwise than the countries that its languages are named after."""
 WITH_CENTS = "7{mark}50 + 12{mark}25 + 3{mark}99"
 """Lines of a bill: what shows how a document from Switzerland writes numbers."""

@@ -37,14 +37,14 @@ zzgl. 19 % MwSt. 224,20 €
 Rechnungsbetrag 1.404,20 €
 Bitte überweisen Sie den Betrag bis zum 21.02.2024 auf unser Konto.
 Tischlerei Eichholz GmbH, Geschäftsführer: Jan Eichholz, Amtsgericht Kiel HRB 99
-USt-IdNr. DE000000000 IBAN DE02 1203 0000 0000 2020 51
+USt-IdNr. DE136695976 IBAN DE02 1203 0000 0000 2020 51
 """
 
 INVOICE_EN = """\
 Brightwater Plumbing Ltd
 14 Canal Street
 Leeds LS1 4AB
-VAT No GB000000000
+VAT No GB980780684
 INVOICE
 Invoice No: BW/1042
 Invoice Date: 03/05/2023
@@ -284,6 +284,8 @@ SAMPLES = [
             "net": "1180.00",
             "tax": "224.20",
             "currency": "EUR",
+            "iban": "DE02120300000000202051",
+            "vat_id": "DE136695976",
             "seller": "Tischlerei Eichholz GmbH",
             "buyer": "Ada Winter",
         },
@@ -299,6 +301,7 @@ SAMPLES = [
             "net": "120.00",
             "tax": "24.00",
             "currency": "GBP",
+            "vat_id": "GB980780684",
             "seller": "Brightwater Plumbing Ltd",
             "buyer": "Harold Finch",
         },
@@ -479,6 +482,16 @@ def test_every_value_stands_where_it_says(text: str, category: str, expected: di
             assert 0 < field.confidence < 1
         else:
             assert field == Field(name=field.name, value="", status=FieldStatus.MISSING)
+
+
+def test_an_iban_is_read_over_the_lines_that_it_is_set_in() -> None:
+    text = (
+        "Rechnung Nr. 5\nIBAN:\n \xa0DE02\n \xa01203\n \xa00000\n \xa00000\n \xa02020\n \xa051\nAB GMBH 2020"
+    )
+    assert values(analyse(text, "invoice"))["iban"] == "DE02120300000000202051"
+    assert values(analyse("Rechnung\nIBAN: DE02 1203 0000 0000 2020 51 AG 12", "invoice"))["iban"].endswith(
+        "51"
+    )
 
 
 def test_a_value_names_the_page_it_stands_on() -> None:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from tasks.check_digits import number_problem
 from tasks.documents import Field, FieldStatus
 from tasks.engines.offline_amounts import Proposal, find_field_amounts
 from tasks.engines.offline_parties import find_parties
@@ -24,6 +25,8 @@ _SHORT_LABEL = 4
 _SHORT_DATE_DISTANCE = 12
 """A label as short as `den` or `by` has its date right behind it, or behind the day of the week."""
 _IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
+_IBAN_OVER_LINES = re.compile(r"[A-Z]{2}\d{2}(?:\s{0,3}[A-Z0-9]{1,4}){3,8}(?!\w)")
+_FEWEST_IBAN_GROUPS = 3
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][\w./-]{0,39}")
 _BEFORE_IDENTIFIER = re.compile(
     r"[\s:#.°º]{0,6}(?:(?:nr|no|n°|nº|number|nummer|id)(?![^\W\d_])[\s.:#°º]{0,4})?", re.IGNORECASE
@@ -136,17 +139,19 @@ def _unlabelled_date(reading: Reading) -> Candidate | None:
 def _identifier_after(reading: Reading, index: int, hits: Sequence[Hit], place: int) -> Candidate | None:
     hit, line = hits[place], reading.lines[index]
     start = _BEFORE_IDENTIFIER.match(line.text, hit.end)
-    if start and (span := _identifier_at(line, start.end())):
+    if start and (span := _identifier_at(line, start.end(), hit.spec)):
         return Candidate(_compact(span.quote), span, hit.score)
     for below in _below(reading, index, hit):
         for match in re.finditer(r"\S{1,60}", below.text):
-            if span := _identifier_at(below, match.start()):
+            if span := _identifier_at(below, match.start(), hit.spec):
                 return Candidate(_compact(span.quote), span, hit.score - 0.15)
     return None
 
 
-def _identifier_at(line: TextLine, start: int) -> Span | None:
+def _identifier_at(line: TextLine, start: int, spec: FieldSpec) -> Span | None:
     """A number or code that begins there and is no date and no money."""
+    if spec.check == "iban" and (iban := _iban_at(line, start)):
+        return iban
     match = _IBAN.match(line.text, start) or _IDENTIFIER.match(line.text, start)
     if not match or not any(character.isdigit() for character in match[0]):
         return None
@@ -157,8 +162,20 @@ def _identifier_at(line: TextLine, start: int) -> Span | None:
     return line.span(start, end)
 
 
+def _iban_at(line: TextLine, start: int) -> Span | None:
+    """A valid IBAN that begins there. Some programs set each of its groups in a line of its own."""
+    first = line.span(start, start + 1)
+    match = _IBAN_OVER_LINES.match(first.page.text, first.start)
+    groups = list(re.finditer(r"[A-Z0-9]+", match[0])) if match else []
+    for group in reversed(groups[_FEWEST_IBAN_GROUPS:]):
+        span = Span(first.page, first.start, first.start + group.end())
+        if not number_problem("iban", _compact(span.quote)):
+            return span
+    return None
+
+
 def _compact(quote: str) -> str:
-    return quote.replace(" ", "")
+    return "".join(quote.split())
 
 
 def _text_after(reading: Reading, index: int, hits: Sequence[Hit], place: int) -> Candidate | None:
