@@ -24,6 +24,7 @@ _CSV_COLUMNS = (
     "currency",
     "title",
     "summary",
+    "language",
     "pages",
     "message",
     "engine",

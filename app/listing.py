@@ -1,10 +1,12 @@
 """Documents as rows, for every way of showing them: one set of names and one order."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from tasks.boxes import Box, box_of
 from tasks.corrections import corrections
 from tasks.documents import Field, Page
 from tasks.ledger import DocumentRow, Ledger
@@ -26,6 +28,7 @@ class Row:
     currency: str
     title: str
     summary: str
+    language: str
     pages: int
     message: str
     remedy: str
@@ -54,6 +57,7 @@ def make_row(document: DocumentRow) -> Row:
         currency=document.currency,
         title=document.title,
         summary=document.summary,
+        language=document.language,
         pages=document.page_count,
         message=document.message,
         remedy=document.remedy,
@@ -68,9 +72,17 @@ def make_row(document: DocumentRow) -> Row:
     )
 
 
-def field_dict(field: Field) -> dict[str, Any]:
-    """A field with its quote, as JSON values."""
-    return field.model_dump(mode="json")
+def field_dict(field: Field, pages: Mapping[int, Page]) -> dict[str, Any]:
+    """A field with its quote, as JSON values; on a page read by OCR with the box on its image, in pixels."""
+    return {**field.model_dump(mode="json"), "box": field_box(field, pages)}
+
+
+def field_box(field: Field, pages: Mapping[int, Page]) -> Box | None:
+    """Where the quote of a field stands on the image of its page, if that was read by OCR."""
+    page = pages.get(field.page or 0)
+    if page is None or field.start is None or field.end is None:
+        return None
+    return box_of(page, field.start, field.end)
 
 
 def page_dict(page: Page, *, with_text: bool) -> dict[str, Any]:
@@ -81,15 +93,16 @@ def page_dict(page: Page, *, with_text: bool) -> dict[str, Any]:
 
 def full_record(ledger: Ledger, document: DocumentRow) -> dict[str, Any]:
     """Everything that is known about a document, as JSON values."""
+    pages = {page.number: page for page in ledger.pages(document.id)}
     return {
         **asdict(make_row(document)),
         "evidence": list(document.evidence),
-        "fields": [field_dict(field) for field in ledger.fields(document.id)],
+        "fields": [field_dict(field, pages) for field in ledger.fields(document.id)],
         "corrections": [asdict(correction) for correction in corrections(ledger, document.id)],
         "read_share": document.read_share,
         "calls": [
             {"stage": stage.value, "attempt": attempt, **call.model_dump(mode="json")}
             for stage, attempt, call in ledger.calls(document.id)
         ],
-        "page_texts": [page_dict(page, with_text=True) for page in ledger.pages(document.id)],
+        "page_texts": [page_dict(page, with_text=True) for page in pages.values()],
     }

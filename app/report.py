@@ -3,21 +3,24 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from app.listing import make_row
+from app.listing import field_box, make_row
 from app.plain_text import visible, visible_lines
+from tasks.boxes import Box
 from tasks.corrections import ACCEPTED, BY_PERSON, EVIDENCE, YES, Correction, corrections
 from tasks.documents import Field, FieldStatus, Page, TextSource
+from tasks.languages import language_name
 from tasks.ledger import DocumentRow, Ledger
 
 
 def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterator[str]:
     """What is known about a document; with its text if asked for."""
     yield from _heading(document)
-    fields = ledger.fields(document.id)
+    fields, pages = ledger.fields(document.id), ledger.pages(document.id)
     if fields:
         yield ""
         width = max(len(field.name) for field in fields)
-        yield from (_field_line(field, width) for field in fields)
+        by_number = {page.number: page for page in pages}
+        yield from (_field_line(field, width, field_box(field, by_number)) for field in fields)
     said = corrections(ledger, document.id)
     if said:
         yield ""
@@ -26,7 +29,6 @@ def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterato
     if document.summary:
         yield ""
         yield visible_lines(document.summary)
-    pages = ledger.pages(document.id)
     if pages:
         yield ""
         yield from _page_lines(pages, with_text=with_text)
@@ -37,6 +39,7 @@ def _heading(document: DocumentRow) -> Iterator[str]:
     yield f"{row.id}  {visible(row.name)}"
     state = row.state if row.state != "running" else f"running ({row.stage})"
     facts = {"state": state, "title": row.title, "file": row.path, "kind": row.mime}
+    facts["language"] = language_name(row.language)
     if row.category:
         reader = f"the {row.engine} engine" + (", provisional" if row.provisional else "")
         if document.evidence == EVIDENCE:
@@ -53,13 +56,15 @@ def _heading(document: DocumentRow) -> Iterator[str]:
             yield f"  {name:9} {visible(value)}"
 
 
-def _field_line(field: Field, width: int) -> str:
+def _field_line(field: Field, width: int, box: Box | None) -> str:
     if field.status is FieldStatus.MISSING:
         return f"  {field.name:{width}}  -  not found"
     facts = [field.status.value]
     if field.quote:
         quote = visible(" ".join(field.quote.split()))
         facts.append(f"page {field.page}: “{quote}”" if field.page else f"“{quote}”")
+    if box:
+        facts.append("at {},{} to {},{}".format(*box))
     return f"  {field.name:{width}}  {visible(field.value) or '-'}  ({', '.join(facts)})"
 
 

@@ -38,19 +38,31 @@ class Correction:
     """Empty where no language model gave the old value."""
     at: float
     """Seconds since 1970."""
+    confidence: float | None = None
+    """How sure the giver was of the old value, 0 to 1; None where there was none."""
+    category: str = ""
+    """The document's, when it was said."""
 
 
-_COLUMNS = "document, field, old, new, model, prompt_version, at"
+_COLUMNS = "document, field, old, new, model, prompt_version, at, confidence, category"
 
 
 def put_correction(ledger: Ledger, document: DocumentRow, field: str, old: str, new: str) -> Correction:
     """Keep a person's word, with whose value it replaces."""
     model, prompt_version = _giver(ledger, document, field)
-    correction = Correction(document.id, field, old, new, model, prompt_version, time.time())
-    ledger.db.execute(
-        f"INSERT INTO corrections ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(correction)
+    sure = _confidence(ledger, document, field)
+    correction = Correction(
+        document.id, field, old, new, model, prompt_version, time.time(), sure, document.category
     )
+    places = ", ".join("?" * len(astuple(correction)))
+    ledger.db.execute(f"INSERT INTO corrections ({_COLUMNS}) VALUES ({places})", astuple(correction))
     return correction
+
+
+def _confidence(ledger: Ledger, document: DocumentRow, field: str) -> float | None:
+    if field == CATEGORY:
+        return document.confidence
+    return next((one.confidence for one in ledger.fields(document.id) if one.name == field), None)
 
 
 def _giver(ledger: Ledger, document: DocumentRow, field: str) -> tuple[str, str]:

@@ -157,6 +157,9 @@ class Field(Value):
     end: int | None = None
     status: FieldStatus = FieldStatus.UNVERIFIED
     confidence: float = 0.0
+    """How sure the engine is, 0 to 1; see `tasks.calibration` for what that has been worth."""
+    learned_from: str = ""
+    """Id of the document whose correction led to this value; empty where none did."""
 
 
 class Analysis(Value):
@@ -167,6 +170,8 @@ class Analysis(Value):
     fields: tuple[Field, ...] = ()
     read_share: float = 1.0
     """How much of the document's text the engine was shown, 0 to 1."""
+    language: str = ""
+    """Of the text, as ISO 639-1; empty where its words do not tell."""
 
 
 class PartAnalysis(Value):
@@ -179,6 +184,8 @@ class PartAnalysis(Value):
     last_page: int
     characters: int
     """Of the document's text in this part."""
+    language: str = ""
+    """As in `Analysis`."""
 
 
 class Failure(Value):

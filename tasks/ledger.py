@@ -63,6 +63,7 @@ class DocumentRow:
     provisional: bool
     read_share: float
     model_failures: int
+    language: str
 
 
 _COLUMNS = frozenset(field.name for field in dataclass_fields(DocumentRow))
@@ -310,11 +311,18 @@ class Ledger:
         rows = self.db.execute("SELECT * FROM pages WHERE document = ? ORDER BY number", (document,))
         return [_page(row) for row in rows]
 
+    def page(self, document: str, number: int) -> Page | None:
+        """One page of a document."""
+        row = self.db.execute(
+            "SELECT * FROM pages WHERE document = ? AND number = ?", (document, number)
+        ).fetchone()
+        return _page(row) if row else None
+
     def put_fields(self, document: str, fields: Iterable[Field]) -> None:
         """Replace the fields of a document."""
         self.db.execute("DELETE FROM fields WHERE document = ?", (document,))
         self.db.executemany(
-            "INSERT INTO fields VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO fields VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     document,
@@ -327,6 +335,7 @@ class Ledger:
                     field.end,
                     field.status,
                     field.confidence,
+                    field.learned_from,
                 )
                 for position, field in enumerate(fields)
             ),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tasks.boxes import Box, box_of
 from tasks.documents import TextSource
 from tasks.ledger import Ledger
 
@@ -26,6 +27,12 @@ def page_heads(ledger: Ledger, document: str) -> list[PageHead]:
         (document,),
     )
     return [PageHead(number, TextSource(source), *rest) for number, source, *rest in rows]
+
+
+def quote_box(ledger: Ledger, document: str, number: int, start: int, end: int) -> Box | None:
+    """Where a span of a page's text stands on its image; None if it was not read by OCR."""
+    page = ledger.page(document, number)
+    return box_of(page, start, end) if page else None
 
 
 def page_text(ledger: Ledger, document: str, number: int) -> str:

@@ -89,7 +89,13 @@ def _apply_analysis(ledger: Ledger, recipe: Recipe, document: DocumentRow, found
     if unknown := {field.name for field in found.fields} - {spec.name for spec in category.fields}:
         raise ValueError(f"fields {sorted(unknown)} are not in the category {category.name!r}")
     put_values(ledger, document, category, found.fields)
-    ledger.update_document(document.id, title=found.title, summary=found.summary, read_share=found.read_share)
+    ledger.update_document(
+        document.id,
+        title=found.title,
+        summary=found.summary,
+        read_share=found.read_share,
+        language=found.language,
+    )
 
 
 def put_values(ledger: Ledger, document: DocumentRow, category: Category, found: Iterable[Field]) -> None:

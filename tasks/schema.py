@@ -225,4 +225,17 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX outbox_by_batch ON outbox (batch) WHERE batch != 0;
     """,
     _SEARCH,
+    """
+    ALTER TABLE documents ADD COLUMN language TEXT NOT NULL DEFAULT '';  -- ISO 639-1
+    -- How sure the reader was of the old value, 0 to 1; null where it gave none.
+    ALTER TABLE corrections ADD COLUMN confidence REAL;
+    -- The document's category when it was said.
+    ALTER TABLE corrections ADD COLUMN category TEXT NOT NULL DEFAULT '';
+    -- The document whose correction led to the value; empty where none did.
+    ALTER TABLE fields ADD COLUMN learned_from TEXT NOT NULL DEFAULT '';
+    CREATE TABLE sketches (                     -- what documents look like, to find similar ones
+        document TEXT PRIMARY KEY REFERENCES documents (id) ON DELETE CASCADE,
+        sketch BLOB NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )

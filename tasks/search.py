@@ -13,8 +13,8 @@ _TOKEN = re.compile(
     r'(?P<minus>-)?(?:(?P<column>[a-z]+):)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))', re.IGNORECASE
 )
 _COMPARED = re.compile(r"^(?P<from>[^.<>]*(?:\.\d+)?)\.\.(?P<to>.*)$|^(?P<sign>[<>]=?)(?P<value>.+)$")
-_COLUMNS = frozenset(("category", "party", "state", "date", "amount", "currency", "name"))
-_EXACT = frozenset(("category", "state", "currency"))
+_COLUMNS = frozenset(("category", "party", "state", "date", "amount", "currency", "name", "language"))
+_EXACT = frozenset(("category", "state", "currency", "language"))
 _MOST_RANKED = 5_000
 """Ranking costs 5 microseconds a page. Of a word that so many pages have, the newest are shown."""
 _MOST_MATCHES = 1_000

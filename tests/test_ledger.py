@@ -136,12 +136,19 @@ def test_a_ledger_of_version_2_keeps_its_data_and_takes_corrections(
     with monkeypatch.context() as earlier:
         earlier.setattr("tasks.ledger.MIGRATIONS", MIGRATIONS[:2])
         with Ledger.open(settings) as ledger:
-            document = insert(ledger, tmp_path / "a.txt", "a" * 64)
-            field = Field(name="total", value="2.50", status=FieldStatus.VERIFIED)
-            ledger.put_fields(document.id, [field])
+            # As that version wrote them: today's code writes columns that came later.
+            ledger.db.execute(
+                "INSERT INTO documents (id, sha256, name, path, size, mtime_ns, recipe, state, stage, added_at)"
+                " VALUES ('aa', 'aaaa', 'a.txt', '/a.txt', 1, 1, 'builtin', 'done', 'analyse', 1)"
+            )
+            ledger.db.execute(
+                "INSERT INTO fields VALUES ('aa', 0, 'total', '2.50', 'EUR 2.50', 1, 3, 11, 'verified', 0.9)"
+            )
             assert ledger.db.execute("PRAGMA user_version").fetchone()[0] == 2
     with Ledger.open(settings) as ledger:
-        assert ledger.documents() == [document]
-        assert ledger.fields(document.id) == [field]
+        [document] = ledger.documents()
+        assert (document.id, document.name, document.language) == ("aa", "a.txt", "")
+        [field] = ledger.fields("aa")
+        assert (field.value, field.start, field.status) == ("2.50", 3, FieldStatus.VERIFIED)
         said = put_correction(ledger, document, "total", "2.50", "3.50")
         assert corrections(ledger, document.id) == [said]

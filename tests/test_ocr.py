@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tasks.boxes import box_of
 from tasks.documents import Page, TextSource
 from tasks.engines import ocr_models, paddle
 from tasks.engines.ocr_models import ensure_models
@@ -194,6 +195,20 @@ def test_lines_lie_on_the_upright_page(engine: PaddleEngine) -> None:
     for x0, y0, x1, y1 in (line.box for line in page.lines):
         assert 0 <= x0 < x1 <= page.width and 0 <= y0 < y1 <= page.height
     assert all(0.8 < line.confidence <= 1 for line in page.lines)
+
+
+@pytest.mark.ocr
+def test_the_box_of_a_quote_holds_its_words(engine: PaddleEngine) -> None:
+    """What is cut out of the picture along the box is read as the quote."""
+    picture = pageimages.invoice_table().image
+    page = engine.read(picture, 1)
+    for quote in ("480.52", "Wall bracket, black", "Tax 19 %"):
+        start = page.text.rindex(quote)
+        box = box_of(page, start, start + len(quote))
+        assert box is not None
+        x0, y0, x1, y1 = box
+        cut_out = np.pad(picture[y0:y1, x0:x1], ((20, 20), (40, 40), (0, 0)), constant_values=255)
+        assert engine.read(cut_out, 1).text == quote
 
 
 @pytest.mark.ocr

@@ -8,6 +8,7 @@ from app.plain_text import shortened
 from app.tui.columns import stage_bar
 from app.tui.text import plain
 from app.tui.widgets.field_list import FieldLine
+from tasks.boxes import Box
 from tasks.documents import Field, FieldStatus, State, TextSource
 from tasks.ledger import DocumentRow
 from tasks.overview import Overview
@@ -45,6 +46,8 @@ def _state(document: DocumentRow, row: Overview) -> Content:
     if document.engine and document.engine != _BY_PERSON:
         provisional = ", provisional" if document.provisional else ""
         facts.append(plain(f"read by the {document.engine} engine{provisional}", "dim"))
+    if document.language:
+        facts.append(plain(document.language, "dim"))
     if document.read_share < 1:
         facts.append(plain(f"{document.read_share:.0%} of the text was read", "$text-warning"))
     return Content("   ").join(fact for fact in facts if fact.plain)
@@ -69,8 +72,8 @@ def field_lines(document: DocumentRow, fields: list[Field]) -> Iterator[FieldLin
             yield FieldLine(field.name, field.value, note, field.page, field.start, field.end)
 
 
-def page_line(page: PageHead, count: int) -> str:
-    """Which page it is, and where its text comes from."""
+def page_line(page: PageHead, count: int, box: Box | None) -> str:
+    """Which page it is, where its text comes from, and where the quote stands on its image."""
     match page.source:
         case TextSource.LAYER:
             source = "text layer"
@@ -80,4 +83,5 @@ def page_line(page: PageHead, count: int) -> str:
             source = "no text"
     turned = f", turned by {page.rotation}°" if page.rotation else ""
     error = f": {shortened(page.error, 200)}" if page.error else ""
-    return f"Page {page.number} of {count}   {source}{turned}{error}"
+    place = "   quote at {},{} to {},{}".format(*box) if box else ""
+    return f"Page {page.number} of {count}   {source}{turned}{error}{place}"

@@ -16,7 +16,7 @@ class OfflineEngine:
     """Deterministic and extractive; implements `tasks.engines.base.ReadingEngine`."""
 
     name = "offline"
-    version = "2"
+    version = "3"
     provisional = True
 
     def classify(self, document: DocumentText, recipe: Recipe) -> Classification:
@@ -30,4 +30,5 @@ class OfflineEngine:
             title=find_title(reading, category),
             summary=find_summary(reading),
             fields=find_fields(reading, category),
+            language=reading.form.language,
         )

@@ -13,7 +13,7 @@ from app.tui.widgets.field_list import FieldLine
 from app.tui.widgets.text_view import TextView
 from tasks.documents import FINAL_STATES
 from tasks.ledger import DocumentRow, Ledger
-from tasks.page_queries import PageHead, page_heads, page_text
+from tasks.page_queries import PageHead, page_heads, page_text, quote_box
 
 if TYPE_CHECKING:
     from app.tui.app import ShoeboxApp
@@ -64,7 +64,8 @@ class DocumentText(TextView):
             quote = None if field.start is None or field.end is None else (field.start, field.end)
         text = page_text(self.shell.ledger, self._document.id, page.number)
         self.show((self._document.id, page.number), text, quote)
-        return page_line(page, len(self._pages))
+        box = quote_box(self.shell.ledger, self._document.id, page.number, *quote) if quote else None
+        return page_line(page, len(self._pages), box)
 
     def show_summary(self) -> str:
         """What the model is writing, and when it has ended the summary."""

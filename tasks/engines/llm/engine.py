@@ -18,6 +18,7 @@ from tasks.engines.llm.prompts import (
 )
 from tasks.engines.llm.reply_schema import SummaryReply, fields_reply
 from tasks.engines.llm.tokens import TokenEstimate
+from tasks.languages import detect_language
 from tasks.recipes import OTHER, Category, Recipe
 
 _SUMMARY_TOKENS = 480
@@ -113,6 +114,7 @@ class LlmEngine:
             title=merged.title,
             summary=merged.summary,
             fields=merged.fields,
+            language=merged.language,
             read_share=min(merged.characters / characters, 1.0) if characters else 1.0,
         )
 
@@ -169,6 +171,7 @@ class LlmEngine:
             first_page=parts[0].first_page,
             last_page=parts[-1].last_page,
             characters=sum(part.characters for part in parts),
+            language=next((part.language for part in parts if part.language), ""),
         )
 
     def _summarise(self, texts: Sequence[str], category: Category, budget: int) -> SummaryReply:
@@ -234,4 +237,5 @@ def _part_analysis(part: DocumentText, said: SummaryReply, fields: tuple[Field, 
         first_page=part.pages[0].number if part.pages else 0,
         last_page=part.pages[-1].number if part.pages else 0,
         characters=_characters(part),
+        language=detect_language(part.text),
     )

@@ -6,7 +6,7 @@ document begin with the same bytes and the server reads the document once.
 
 from tasks.recipes import Category, FieldSpec, Recipe
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 """Raise it with every change of a prompt, a reply's form, or of how a reply is read."""
 
 SYSTEM = """\
