@@ -28,10 +28,10 @@ from app.requests import (
     WatchFolder,
 )
 from app.taking import Refused, Taken, take_files
-from tasks.corrections import CATEGORY
 from tasks.errors import NotFoundError, ServiceError, ShoeboxError
 from tasks.home import Home
 from tasks.ledger import DocumentRow, Ledger
+from tasks.said import CATEGORY
 from tasks.settings import Settings
 
 _MAX_PROBLEMS = 200

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tasks.boxes import Box, box_of
-from tasks.corrections import corrections
+from tasks.calibration import Sureness
 from tasks.documents import Field, Page
 from tasks.ledger import DocumentRow, Ledger
+from tasks.said import corrections
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,16 @@ def make_row(document: DocumentRow) -> Row:
     )
 
 
-def field_dict(field: Field, pages: Mapping[int, Page]) -> dict[str, Any]:
-    """A field with its quote, as JSON values; on a page read by OCR with the box on its image, in pixels."""
-    return {**field.model_dump(mode="json"), "box": field_box(field, pages)}
+def field_dict(field: Field, sureness: Sureness, pages: Mapping[int, Page]) -> dict[str, Any]:
+    """A field as JSON values, with its quote and how sure it is.
+
+    On a page read by OCR with the box of the quote on the page's image, in pixels.
+    """
+    return {
+        **field.model_dump(mode="json"),
+        "worth": round(sureness.of(field), 3),
+        "box": field_box(field, pages),
+    }
 
 
 def field_box(field: Field, pages: Mapping[int, Page]) -> Box | None:
@@ -94,10 +102,11 @@ def page_dict(page: Page, *, with_text: bool) -> dict[str, Any]:
 def full_record(ledger: Ledger, document: DocumentRow) -> dict[str, Any]:
     """Everything that is known about a document, as JSON values."""
     pages = {page.number: page for page in ledger.pages(document.id)}
+    sureness = Sureness(ledger, document)
     return {
         **asdict(make_row(document)),
         "evidence": list(document.evidence),
-        "fields": [field_dict(field, pages) for field in ledger.fields(document.id)],
+        "fields": [field_dict(field, sureness, pages) for field in ledger.fields(document.id)],
         "corrections": [asdict(correction) for correction in corrections(ledger, document.id)],
         "read_share": document.read_share,
         "calls": [

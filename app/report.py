@@ -6,21 +6,24 @@ from datetime import UTC, datetime
 from app.listing import field_box, make_row
 from app.plain_text import visible, visible_lines
 from tasks.boxes import Box
-from tasks.corrections import ACCEPTED, BY_PERSON, EVIDENCE, YES, Correction, corrections
+from tasks.calibration import Sureness
 from tasks.documents import Field, FieldStatus, Page, TextSource
 from tasks.languages import language_name
 from tasks.ledger import DocumentRow, Ledger
+from tasks.said import ACCEPTED, BY_PERSON, EVIDENCE, YES, Correction, corrections
 
 
 def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterator[str]:
     """What is known about a document; with its text if asked for."""
-    yield from _heading(document)
+    yield from _heading(ledger, document)
     fields, pages = ledger.fields(document.id), ledger.pages(document.id)
     if fields:
         yield ""
         width = max(len(field.name) for field in fields)
         by_number = {page.number: page for page in pages}
-        yield from (_field_line(field, width, field_box(field, by_number)) for field in fields)
+        sureness = Sureness(ledger, document)
+        for field in fields:
+            yield _field_line(field, width, sureness.of(field), field_box(field, by_number))
     said = corrections(ledger, document.id)
     if said:
         yield ""
@@ -34,7 +37,7 @@ def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterato
         yield from _page_lines(pages, with_text=with_text)
 
 
-def _heading(document: DocumentRow) -> Iterator[str]:
+def _heading(ledger: Ledger, document: DocumentRow) -> Iterator[str]:
     row = make_row(document)
     yield f"{row.id}  {visible(row.name)}"
     state = row.state if row.state != "running" else f"running ({row.stage})"
@@ -46,7 +49,8 @@ def _heading(document: DocumentRow) -> Iterator[str]:
             facts["category"] = f"{row.category} ({EVIDENCE[0]})"
             facts["read by"] = reader if row.engine != BY_PERSON else ""
         else:
-            facts["category"] = f"{row.category} ({row.confidence or 0:.0%}, by {reader})"
+            sure = Sureness(ledger, document).of_category() or 0.0
+            facts["category"] = f"{row.category} ({sure:.0%}, by {reader})"
             facts["because"] = "; ".join(document.evidence)
         if document.read_share < 1:
             facts["read"] = f"{document.read_share:.0%} of the text"
@@ -56,10 +60,12 @@ def _heading(document: DocumentRow) -> Iterator[str]:
             yield f"  {name:9} {visible(value)}"
 
 
-def _field_line(field: Field, width: int, box: Box | None) -> str:
+def _field_line(field: Field, width: int, sure: float, box: Box | None) -> str:
     if field.status is FieldStatus.MISSING:
         return f"  {field.name:{width}}  -  not found"
-    facts = [field.status.value]
+    facts = [
+        field.status.value if field.status is FieldStatus.CORRECTED else f"{field.status.value}, {sure:.0%}"
+    ]
     if field.quote:
         quote = visible(" ".join(field.quote.split()))
         facts.append(f"page {field.page}: “{quote}”" if field.page else f"“{quote}”")

@@ -13,7 +13,6 @@ from typing import Self
 
 from tasks.broker_url import redis_url
 from tasks.circuit import FALL_BACK_DOCUMENTS, load_circuit, save_circuit
-from tasks.corrections import Correction
 from tasks.dispatch import Dispatcher
 from tasks.documents import FINAL_STATES, Failure, PartAnalysis, Stage
 from tasks.errors import ConfigError, ServiceError
@@ -30,6 +29,7 @@ from tasks.queues import DELIVER_TASK, DIGEST_TASK
 from tasks.read_planning import is_merge, load_estimate, part_text
 from tasks.recipes import load_recipe
 from tasks.routing import known_models
+from tasks.said import Correction
 from tasks.settings import Settings
 from tasks.stages.reading import ReadPayload
 from tasks.units import unit, units_of

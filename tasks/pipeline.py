@@ -8,21 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks import planning, spool
-from tasks.corrections import (
-    ACCEPTED,
-    CATEGORY,
-    EVIDENCE,
-    YES,
-    Correction,
-    is_accepted,
-    put_correction,
-    standing,
-)
+from tasks.corrections import put_correction
 from tasks.documents import FINAL_STATES, Stage, State
 from tasks.errors import ConfigError, ShoeboxError
 from tasks.ledger import DocumentRow
 from tasks.recipes import Recipe, load_recipe
 from tasks.results import put_values
+from tasks.said import ACCEPTED, CATEGORY, EVIDENCE, YES, Correction, is_accepted, standing
 from tasks.typed_values import CorrectionError, normalised
 from tasks.units import (
     MAX_MODEL_FAILURES,

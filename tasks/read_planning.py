@@ -82,12 +82,6 @@ def is_merge(params: ReadParams) -> bool:
     return params.llm is not None and params.llm.parts > 1 and params.llm.part == 0
 
 
-def engine_name(ended: UnitRow) -> str:
-    """Who read a unit, for people: the engine, with the model if it has one."""
-    name = ReadParams.model_validate(ended.params).engine
-    return f"{name} {ended.model}" if ended.is_llm else name
-
-
 def part_text(document: DocumentText, spans: tuple[Span, ...]) -> DocumentText:
     """The part of a document that these spans mean; all of it for no spans."""
     if not spans:

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tasks.corrections import BY_PERSON, CATEGORY, EVIDENCE, standing, with_corrections
+from tasks.corrections import with_corrections
 from tasks.documents import Analysis, Classification, Extraction, Field, OcrResult, PartAnalysis, Stage
 from tasks.engines.llm.base import CallTrace
 from tasks.ledger import DocumentRow, Ledger
 from tasks.orders import ReadParams
-from tasks.read_planning import engine_name, load_estimate, save_estimate
+from tasks.read_planning import load_estimate, save_estimate
 from tasks.recipes import Category, Recipe
+from tasks.said import BY_PERSON, CATEGORY, EVIDENCE, standing
 from tasks.units import UnitRow
 
 _ROLE_COLUMNS = ("party", "date", "amount", "currency")
@@ -63,7 +64,7 @@ def _apply_classification(
         category=found.category,
         confidence=found.confidence,
         evidence=found.evidence,
-        engine=engine_name(ended),
+        engine=ended.reader,
         provisional=not ended.is_llm,
     )
 
@@ -78,7 +79,7 @@ def _apply_reading(
         return
     _apply_analysis(ledger, recipe, document, Analysis.model_validate(result))
     ledger.update_document(
-        document.id, engine=engine_name(ended), provisional=document.provisional or not ended.is_llm
+        document.id, engine=ended.reader, provisional=document.provisional or not ended.is_llm
     )
     if ended.is_llm:
         ledger.update_document(document.id, model_failures=0)

@@ -1,13 +1,17 @@
 """Why a person should look at a document that was read to the end."""
 
+from tasks.calibration import Sureness
 from tasks.checks import failed_checks
-from tasks.corrections import is_accepted
 from tasks.documents import Page, TextSource
 from tasks.errors import ConfigError
 from tasks.ledger import DocumentRow, Ledger
 from tasks.recipes import load_recipe
+from tasks.said import is_accepted
 from tasks.settings import Settings
 from tasks.units import MAX_MODEL_FAILURES, units_of
+
+_COLUMN_ROLES = frozenset({"party", "date", "amount", "currency"})
+"""What a table shows of a document. A doubtful value elsewhere is marked, and waits to be looked at."""
 
 
 def review_reasons(ledger: Ledger, settings: Settings, document: DocumentRow) -> list[str]:
@@ -15,27 +19,44 @@ def review_reasons(ledger: Ledger, settings: Settings, document: DocumentRow) ->
     if is_accepted(ledger, document.id):
         return []
     pages = ledger.pages(document.id)
+    sureness = Sureness(ledger, document)
     reasons = _unread_pages(pages)
     if not any(page.text.strip() and page.source is not TextSource.NONE for page in pages):
         reasons.append(
             f"No text was found on {'its page' if len(pages) == 1 else f'any of {len(pages)} pages'}."
         )
-    elif (document.confidence or 0.0) < settings.review_below:
-        reasons.append(f"The category {document.category!r} is uncertain ({document.confidence or 0:.0%}).")
-    reasons += _failed_checks(ledger, settings, document)
+    else:
+        reasons += _uncertain_category(settings, document, sureness)
+    reasons += _doubtful_values(ledger, settings, document, sureness)
     if failure := model_failure(ledger, document):
         reasons.append(failure)
     return reasons
 
 
-def _failed_checks(ledger: Ledger, settings: Settings, document: DocumentRow) -> list[str]:
+def _uncertain_category(settings: Settings, document: DocumentRow, sureness: Sureness) -> list[str]:
+    sure = sureness.of_category() or 0.0
+    if sure >= settings.review_below:
+        return []
+    return [f"The category {document.category!r} is uncertain ({sure:.0%})."]
+
+
+def _doubtful_values(
+    ledger: Ledger, settings: Settings, document: DocumentRow, sureness: Sureness
+) -> list[str]:
+    """Values that cannot be right, and values of the table that are likely to be wrong."""
     try:
         recipe = load_recipe(document.recipe, settings.recipes_path)
     except ConfigError:  # it is gone; that is said where it is needed
         return []
     if document.category not in recipe.category_names:
         return []
-    return failed_checks(recipe.category(document.category), ledger.fields(document.id))
+    category, fields = recipe.category(document.category), ledger.fields(document.id)
+    in_table = {spec.name for spec in category.fields if spec.role in _COLUMN_ROLES}
+    return failed_checks(category, fields) + [
+        f"The {field.name.replace('_', ' ')} {field.value!r} is uncertain ({sureness.of(field):.0%})."
+        for field in fields
+        if field.name in in_table and field.value and sureness.of(field) < settings.review_fields_below
+    ]
 
 
 def model_failure(ledger: Ledger, document: DocumentRow) -> str:

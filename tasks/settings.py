@@ -183,6 +183,8 @@ class Settings(BaseSettings):
     """Folder of user recipes (*.toml); by default `recipes` beside the settings file."""
     review_below: float = Field(default=0.5, ge=0, le=1)
     """A category with less confidence sends the document to review."""
+    review_fields_below: float = Field(default=0.35, ge=0, le=1)
+    """A party, date, amount or currency with less confidence sends the document to review."""
 
     @classmethod
     def settings_customise_sources(

@@ -55,6 +55,12 @@ class UnitRow:
         """Whether it is one for a language model."""
         return self.stage in {Stage.CLASSIFY, Stage.ANALYSE} and self.model != OFFLINE
 
+    @property
+    def reader(self) -> str:
+        """Of classify and analyse: who reads it, for people. The engine, with its model if it has one."""
+        name = str(self.params["engine"])
+        return f"{name} {self.model}" if self.is_llm else name
+
 
 def _unit(row: Any) -> UnitRow:
     values = dict(row)

@@ -9,7 +9,6 @@ from typing import Any
 
 from tasks import planning, read_planning, spool
 from tasks.circuit import Circuit, load_circuit, save_circuit
-from tasks.corrections import CATEGORY, standing
 from tasks.documents import (
     FINAL_STATES,
     OUTSTANDING_STATES,
@@ -25,6 +24,7 @@ from tasks.orders import OcrParams, Outcome
 from tasks.recipes import load_recipe
 from tasks.results import apply_result, put_calls, put_given_category, put_unread_pages, put_values
 from tasks.review import model_failure, review_reasons
+from tasks.said import CATEGORY, standing
 from tasks.settings import Settings
 from tasks.units import (
     UnitPlan,

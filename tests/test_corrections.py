@@ -7,7 +7,6 @@ import pytest
 from app.listing import full_record
 from app.report import report
 from tasks.circuit import load_circuit, save_circuit
-from tasks.corrections import corrections
 from tasks.documents import (
     Analysis,
     Classification,
@@ -32,6 +31,7 @@ from tasks.pipeline import Pipeline
 from tasks.planning import document_text
 from tasks.recipes import BUILTIN, FieldSpec, load_recipe
 from tasks.routing import known_models
+from tasks.said import corrections
 from tasks.settings import Settings
 from tasks.typed_values import CorrectionError, find_value, normalised
 from tasks.units import UnitRow, mark_queued, next_waiting, units_of

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.corrections import corrections, put_correction
+from tasks.corrections import put_correction
 from tasks.documents import Field, FieldStatus, Line, Page, State, TextSource
 from tasks.errors import ConfigError, NotFoundError, ServiceError
 from tasks.ledger import DocumentRow, Ledger
+from tasks.said import corrections
 from tasks.schema import MIGRATIONS
 from tasks.settings import Settings
 
@@ -138,8 +139,8 @@ def test_a_ledger_of_version_2_keeps_its_data_and_takes_corrections(
         with Ledger.open(settings) as ledger:
             # As that version wrote them: today's code writes columns that came later.
             ledger.db.execute(
-                "INSERT INTO documents (id, sha256, name, path, size, mtime_ns, recipe, state, stage, added_at)"
-                " VALUES ('aa', 'aaaa', 'a.txt', '/a.txt', 1, 1, 'builtin', 'done', 'analyse', 1)"
+                "INSERT INTO documents (id, sha256, name, path, size, mtime_ns, recipe, state, stage,"
+                " added_at) VALUES ('aa', 'aaaa', 'a.txt', '/a.txt', 1, 1, 'builtin', 'done', 'analyse', 1)"
             )
             ledger.db.execute(
                 "INSERT INTO fields VALUES ('aa', 0, 'total', '2.50', 'EUR 2.50', 1, 3, 11, 'verified', 0.9)"

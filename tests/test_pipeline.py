@@ -92,7 +92,16 @@ def extraction(*pages: Page) -> Extraction:
 
 
 INVOICE = Classification(category="invoice", confidence=0.9, evidence=("'Invoice' on page 1",))
-TOTAL = Field(name="total", value="2.50", quote="2,50", page=1, start=0, end=4, status=FieldStatus.VERIFIED)
+TOTAL = Field(
+    name="total",
+    value="2.50",
+    quote="2,50",
+    page=1,
+    start=0,
+    end=4,
+    status=FieldStatus.VERIFIED,
+    confidence=0.9,
+)
 ANALYSIS = Analysis(title="A bill", summary="For something.", fields=(TOTAL,))
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.corrections import corrections
 from tasks.documents import Field, FieldStatus, Page, State, TextSource
 from tasks.ledger import Ledger
+from tasks.said import corrections
 from tests.system import System
 from tests.terminal import Terminal
 from tests.test_tui_store import enter

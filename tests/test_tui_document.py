@@ -20,11 +20,11 @@ from app.tui.screens.save_as import SaveAs
 from app.tui.widgets.field_list import FieldList
 from app.tui.widgets.path_input import PathInput
 from app.tui.widgets.text_view import TextView, drawn, wrap
-from tasks.corrections import BY_PERSON, EVIDENCE
 from tasks.documents import Field, FieldStatus, Page, Stage, State, TextSource
 from tasks.engines.llm.base import CallTrace
 from tasks.events import Event, EventKind
 from tasks.ledger import Ledger
+from tasks.said import BY_PERSON, EVIDENCE
 from tasks.settings import Settings
 from tests.test_tui_intray import asked
 from tests.test_tui_store import enter
@@ -54,6 +54,7 @@ def enter_bill(ledger: Ledger, **columns: Any) -> str:
         start=start,
         end=start + 5,
         status=FieldStatus.VERIFIED,
+        confidence=0.9,
     )
     ledger.put_fields(document, [total, Field(name="date", value="", status=FieldStatus.MISSING)])
     return document
@@ -87,7 +88,7 @@ def test_fields_stand_beside_the_text_with_the_quote_highlighted(settings: Setti
     async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
         await opened(app, pilot, document)
         text = screen_text(app)
-        for words in ("bill.pdf", "done", "1 of 1", "12.50", "verified, p. 2", "not found", "First page"):
+        for words in ("bill.pdf", "done", "1 of 1", "12.50", "verified 90% p. 2", "not found", "First page"):
             assert words in text
         assert "Page 1 of 2   text layer" in text
         assert highlighted(app) == ""

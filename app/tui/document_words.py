@@ -9,15 +9,13 @@ from app.tui.columns import stage_bar
 from app.tui.text import plain
 from app.tui.widgets.field_list import FieldLine
 from tasks.boxes import Box
+from tasks.calibration import Sureness
 from tasks.documents import Field, FieldStatus, State, TextSource
 from tasks.ledger import DocumentRow
 from tasks.overview import Overview
 from tasks.page_queries import PageHead
+from tasks.said import BY_PERSON, CATEGORY, EVIDENCE
 
-CATEGORY = "category"
-# As `tasks.corrections` has them; it stands on the engines, which the UI does not import.
-_BY_PERSON = "you"
-_SAID_BY_PERSON = ("corrected by you",)
 _CORRECTABLE = frozenset({State.DONE, State.REVIEW})
 _STYLES = {
     State.RUNNING: "$text-accent",
@@ -43,7 +41,7 @@ def _state(document: DocumentRow, row: Overview) -> Content:
     facts = [plain(document.state.value, f"bold {style}"), plain(stage_bar(row))]
     if document.urgent:
         facts.append(plain("urgent", "bold"))
-    if document.engine and document.engine != _BY_PERSON:
+    if document.engine and document.engine != BY_PERSON:
         provisional = ", provisional" if document.provisional else ""
         facts.append(plain(f"read by the {document.engine} engine{provisional}", "dim"))
     if document.language:
@@ -53,19 +51,22 @@ def _state(document: DocumentRow, row: Overview) -> Content:
     return Content("   ").join(fact for fact in facts if fact.plain)
 
 
-def _how_sure(document: DocumentRow) -> str:
-    if document.evidence == _SAID_BY_PERSON:
+def _how_sure(document: DocumentRow, sureness: Sureness) -> str:
+    if document.evidence == EVIDENCE:
         return FieldStatus.CORRECTED.value
-    return "" if document.confidence is None else f"{document.confidence:.0%}"
+    sure = sureness.of_category()
+    return "" if sure is None else f"{sure:.0%}"
 
 
-def field_lines(document: DocumentRow, fields: list[Field]) -> Iterator[FieldLine]:
+def field_lines(document: DocumentRow, fields: list[Field], sureness: Sureness) -> Iterator[FieldLine]:
     """The category, and then the fields in the recipe's order."""
     if document.category or document.state in _CORRECTABLE:
-        yield FieldLine(CATEGORY, document.category, _how_sure(document))
+        yield FieldLine(CATEGORY, document.category, _how_sure(document, sureness))
     for field in fields:
         where = f"p. {field.page}" if field.page else ""
-        note = ", ".join(part for part in (field.status.value, where) if part)
+        is_read = field.status in {FieldStatus.VERIFIED, FieldStatus.UNVERIFIED}
+        sure = f"{sureness.of(field):.0%}" if is_read else ""
+        note = " ".join(part for part in (field.status.value, sure, where) if part)
         if field.status is FieldStatus.MISSING:
             yield FieldLine(field.name, "", note)
         else:

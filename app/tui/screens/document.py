@@ -10,16 +10,18 @@ from textual.widgets import Static
 
 from app.requests import Correct
 from app.tui.actions import DocumentActions
-from app.tui.document_words import CATEGORY, field_lines, heading
+from app.tui.document_words import field_lines, heading
 from app.tui.screens.choose_category import ChooseCategory
 from app.tui.screens.document_keys import KEYS
 from app.tui.widgets.choice_bar import ChoiceBar
 from app.tui.widgets.document_text import DocumentText
 from app.tui.widgets.field_list import FieldLine, FieldList
 from app.tui.widgets.path_input import PathInput
+from tasks.calibration import Sureness
 from tasks.documents import FINAL_STATES
 from tasks.errors import ConfigError
 from tasks.ledger import DocumentRow
+from tasks.said import CATEGORY
 
 _WIDE = 110
 """Columns from which fields and text have room side by side."""
@@ -145,7 +147,8 @@ What you corrected stays, also when the document is read again."""
         place = "" if position is None else f"{position + 1:,} of {len(self.shell.store.view):,}"
         self.query_one("#heading", Static).update(heading(document, row, place))
         self.query_one(DocumentText).load(document)
-        await self.query_one(FieldList).show(list(field_lines(document, ledger.fields(self._document_id))))
+        lines = field_lines(document, ledger.fields(self._document_id), Sureness(ledger, document))
+        await self.query_one(FieldList).show(list(lines))
 
     # What is shown
 
