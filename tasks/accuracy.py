@@ -217,7 +217,7 @@ def _cells(truth: Mapping[str, str | None], result: FileResult) -> Iterable[Cell
                 truth=true_value,
                 value=value,
                 outcome=compare(field, true_value, value),
-                in_text=_is_in_text(field, true_value, result.document.text),
+                in_text=is_in_text(field, true_value, result.document.text),
             )
     if true_category := truth.get(CATEGORY):
         value = result.classification.category
@@ -239,7 +239,8 @@ def _count(field: str, cells: list[Cell]) -> FieldAccuracy:
     )
 
 
-def _is_in_text(field: str, truth: str, text: str) -> bool:
+def is_in_text(field: str, truth: str, text: str) -> bool:
+    """Whether a text states a true value, in whatever form."""
     if field == "date":
         return any(f.value.isoformat() == truth for f in find_dates(text, detect_day_first(text)))
     if field == "total":

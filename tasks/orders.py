@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tasks.documents import Failure, Stage, Value
 from tasks.engines.llm.base import CallTrace, ModelInfo
+from tasks.examples import Example
 from tasks.gpu import Gpu
 
 
@@ -94,6 +95,8 @@ class ReadParams(Value):
     """Only for analyse: the category that was chosen."""
     llm: "LlmParams | None" = None
     """Only for engines with a language model."""
+    examples: tuple[Example, ...] = ()
+    """What people corrected in similar documents."""
 
 
 class LlmParams(Value):

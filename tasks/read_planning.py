@@ -9,6 +9,8 @@ from tasks.engines.llm.engine import plan_parts
 from tasks.engines.llm.prompts import PROMPT_VERSION
 from tasks.engines.llm.tokens import TokenEstimate
 from tasks.errors import ConfigError
+from tasks.examples import Example
+from tasks.learning.retrieval import examples_for
 from tasks.ledger import DocumentRow, Ledger
 from tasks.orders import LlmParams, ReadParams, Span
 from tasks.planning import CPU_QUEUE, document_text
@@ -18,11 +20,15 @@ from tasks.settings import Settings
 from tasks.units import UnitPlan, UnitRow
 
 
-def plan_offline(ledger: Ledger, document: DocumentRow, recipe: Recipe, stage: Stage) -> list[UnitPlan]:
+def plan_offline(
+    ledger: Ledger, settings: Settings, document: DocumentRow, recipe: Recipe, stage: Stage
+) -> list[UnitPlan]:
     """The unit of a stage for the offline engine."""
-    params = ReadParams(engine=OFFLINE, category=_category(document, stage))
+    text = document_text(ledger, document)
+    examples = _examples(ledger, settings, document, text)
+    params = ReadParams(engine=OFFLINE, category=_category(document, stage), examples=examples)
     maker = f"{OFFLINE}-{reading_engine(OFFLINE).version}"
-    key = _key(document, stage, maker, recipe, params, document_text(ledger, document))
+    key = _key(document, stage, maker, recipe, params, text)
     return [UnitPlan(stage, CPU_QUEUE, OFFLINE, params.model_dump(mode="json"), key)]
 
 
@@ -35,11 +41,12 @@ def plan_llm(
         ConfigError: the model's context has no room for a document beside the category's fields.
     """
     text = document_text(ledger, document)
+    examples = _examples(ledger, settings, document, text)
     parts = [text]
     if stage is Stage.ANALYSE:
         estimate = load_estimate(ledger, route.model)
         try:
-            parts = plan_parts(text, recipe.category(document.category), route.num_ctx, estimate)
+            parts = plan_parts(text, recipe.category(document.category), route.num_ctx, estimate, examples)
         except LlmError as error:
             raise ConfigError(error.message, error.remedy) from error
     engine = llm_engine_name(settings)
@@ -56,7 +63,7 @@ def plan_llm(
             parts=len(parts),
             spans=_spans(part) if is_part else (),
         )
-        params = ReadParams(engine=engine, category=_category(document, stage), llm=llm)
+        params = ReadParams(engine=engine, category=_category(document, stage), llm=llm, examples=examples)
         key = _key(document, stage, maker, recipe, params, text)
         plans.append(UnitPlan(stage, route.queue, route.model, params.model_dump(mode="json"), key))
     return plans
@@ -107,6 +114,12 @@ def save_estimate(ledger: Ledger, estimate: TokenEstimate) -> None:
     ledger.set_meta(f"tokens {estimate.model}", estimate.model_dump_json())
 
 
+def _examples(
+    ledger: Ledger, settings: Settings, document: DocumentRow, text: DocumentText
+) -> tuple[Example, ...]:
+    return examples_for(ledger, document, text) if settings.learn else ()
+
+
 def _category(document: DocumentRow, stage: Stage) -> str:
     return document.category if stage is Stage.ANALYSE else ""
 
@@ -121,5 +134,7 @@ def _key(
     document: DocumentRow, stage: Stage, maker: str, recipe: Recipe, params: ReadParams, text: DocumentText
 ) -> str:
     """Under which key a result is kept: everything that it depends on."""
-    digest = hashlib.sha256(text.model_dump_json().encode() + params.model_dump_json().encode())
+    # Left out where there are none, so that results from before there were examples are still found.
+    depends_on = params.model_dump_json(exclude=None if params.examples else {"examples"})
+    digest = hashlib.sha256(text.model_dump_json().encode() + depends_on.encode())
     return f"{document.sha256}:{stage}:{maker}:{recipe.version}:{digest.hexdigest()[:24]}"

@@ -181,6 +181,8 @@ class Settings(BaseSettings):
     """Name of the default recipe."""
     recipe_dir: Path | None = None
     """Folder of user recipes (*.toml); by default `recipes` beside the settings file."""
+    learn: bool = True
+    """Whether what was corrected in similar documents is shown to the engines as examples."""
     review_below: float = Field(default=0.5, ge=0, le=1)
     """A category with less confidence sends the document to review."""
     review_fields_below: float = Field(default=0.35, ge=0, le=1)

@@ -18,6 +18,7 @@ from tasks.documents import (
 )
 from tasks.errors import ConfigError, NotFoundError
 from tasks.known_results import keep_result, take_known_pages
+from tasks.learning.sketches import put_sketch
 from tasks.ledger import DocumentRow, Ledger
 from tasks.notify.outbox import tell_of_state
 from tasks.orders import OcrParams, Outcome
@@ -197,6 +198,7 @@ class Way:
     def _begin_reading(self, document: DocumentRow) -> tuple[Stage, list[UnitPlan]]:
         """Classify; or analyse at once where a person has said what the category is."""
         recipe = load_recipe(document.recipe, self.settings.recipes_path)
+        put_sketch(self.ledger, document.id, planning.document_text(self.ledger, document))
         if put_given_category(self.ledger, document, recipe):
             return Stage.ANALYSE, self._plan_reading(self._document(document.id), Stage.ANALYSE)
         return Stage.CLASSIFY, self._plan_reading(document, Stage.CLASSIFY)
@@ -215,7 +217,7 @@ class Way:
         recipe = load_recipe(document.recipe, self.settings.recipes_path)
         route = load_circuit(self.ledger).reader(stage, self.settings)
         if isinstance(route, str):
-            return read_planning.plan_offline(self.ledger, document, recipe, stage)
+            return read_planning.plan_offline(self.ledger, self.settings, document, recipe, stage)
         return read_planning.plan_llm(self.ledger, self.settings, document, recipe, stage, route)
 
     def fall_back(self, document: DocumentRow) -> None:
@@ -229,7 +231,8 @@ class Way:
                 delete_unit(self.ledger, left.id)
         try:
             recipe = load_recipe(document.recipe, self.settings.recipes_path)
-            self._plan(document, read_planning.plan_offline(self.ledger, document, recipe, document.stage))
+            plans = read_planning.plan_offline(self.ledger, self.settings, document, recipe, document.stage)
+            self._plan(document, plans)
         except ConfigError as error:
             self._finish(document, State.FAILED, error.message, error.remedy)
 

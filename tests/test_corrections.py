@@ -26,7 +26,7 @@ from tasks.engines.llm.base import ModelInfo
 from tasks.engines.llm.prompts import PROMPT_VERSION
 from tasks.errors import ShoeboxError
 from tasks.ledger import DocumentRow, Ledger
-from tasks.orders import Outcome, Presence
+from tasks.orders import Outcome, Presence, ReadParams
 from tasks.pipeline import Pipeline
 from tasks.planning import document_text
 from tasks.recipes import BUILTIN, FieldSpec, load_recipe
@@ -90,11 +90,12 @@ class Desk:
         engine = reading_engine(OFFLINE)
         while waiting := self.waiting(document):
             text = document_text(self.ledger, self.row(document))
+            examples = ReadParams.model_validate(waiting[0].params).examples
             if waiting[0].stage is Stage.CLASSIFY:
-                self.succeed(document, engine.classify(text, self.recipe))
+                self.succeed(document, engine.classify(text, self.recipe, examples))
             else:
                 category = self.recipe.category(self.row(document).category)
-                self.succeed(document, engine.analyse(text, category))
+                self.succeed(document, engine.analyse(text, category, examples))
 
     def waiting(self, document: str) -> list[UnitRow]:
         return [u for u in units_of(self.ledger, document) if u.state is State.WAITING]

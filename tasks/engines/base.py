@@ -1,8 +1,10 @@
 """What an engine is: the interface behind which models are exchangeable."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tasks.documents import Analysis, Classification, DocumentText, Page
+from tasks.examples import Example
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,11 +23,15 @@ class ReadingEngine(Protocol):
     provisional: bool
     """True if a result should be replaced as soon as a better engine is there."""
 
-    def classify(self, document: DocumentText, recipe: "Recipe") -> Classification:
-        """Choose one of the recipe's categories."""
+    def classify(
+        self, document: DocumentText, recipe: "Recipe", examples: Sequence[Example] = ()
+    ) -> Classification:
+        """Choose one of the recipe's categories. `examples`: what people corrected in similar documents."""
         ...
 
-    def analyse(self, document: DocumentText, category: "Category") -> Analysis:
+    def analyse(
+        self, document: DocumentText, category: "Category", examples: Sequence[Example] = ()
+    ) -> Analysis:
         """Title, summary and every field of the category; a value not found has status `missing`."""
         ...
 

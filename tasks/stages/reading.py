@@ -91,8 +91,9 @@ def make_client(settings: Settings) -> "ChatClient":
 def _read_offline(stage: Stage, given: ReadPayload, params: ReadParams) -> dict[str, Any]:
     engine = reading_engine(params.engine)
     if stage is Stage.CLASSIFY:
-        return engine.classify(given.document, given.recipe).model_dump(mode="json")
-    return engine.analyse(given.document, given.recipe.category(params.category)).model_dump(mode="json")
+        return engine.classify(given.document, given.recipe, params.examples).model_dump(mode="json")
+    category = given.recipe.category(params.category)
+    return engine.analyse(given.document, category, params.examples).model_dump(mode="json")
 
 
 def _read_by_model(
@@ -131,11 +132,11 @@ def _ask(
     engine: LlmEngine, stage: Stage, given: ReadPayload, params: ReadParams, llm: LlmParams
 ) -> dict[str, Any]:
     if stage is Stage.CLASSIFY:
-        return engine.classify(given.document, given.recipe).model_dump(mode="json")
+        return engine.classify(given.document, given.recipe, params.examples).model_dump(mode="json")
     category = given.recipe.category(params.category)
     if given.parts:
         return engine.merge(given.parts, category, given.characters).model_dump(mode="json")
     if llm.part:
-        part = engine.analyse_part(given.document, category, llm.part, llm.parts)
+        part = engine.analyse_part(given.document, category, llm.part, llm.parts, params.examples)
         return part.model_dump(mode="json")
-    return engine.analyse(given.document, category).model_dump(mode="json")
+    return engine.analyse(given.document, category, params.examples).model_dump(mode="json")

@@ -1,7 +1,7 @@
 """Choosing the category of a document, by a chat model or a decision model."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tasks.documents import Classification, DocumentText
@@ -12,6 +12,7 @@ from tasks.engines.llm.confidence import UNMEASURED, measure
 from tasks.engines.llm.fence import document_block, neutral
 from tasks.engines.llm.prompts import choices, choose_instruction, classify_instruction
 from tasks.engines.llm.reply_schema import category_reply
+from tasks.examples import Example
 from tasks.recipes import Recipe
 
 _REPLY_TOKENS = 64
@@ -35,22 +36,26 @@ class CategoryReader:
         self._fence_key = fence_key
         self._ask = self._ask_decision_model if decision_model else self._ask_chat_model
 
-    def read(self, document: DocumentText, recipe: Recipe) -> Classification:
+    def read(
+        self, document: DocumentText, recipe: Recipe, examples: Sequence[Example] = ()
+    ) -> Classification:
         """The choice with its measured confidence.
 
         Raises:
             LlmError: there is no valid answer.
         """
-        budget = self._room(recipe)
+        instruction = classify_instruction(recipe, examples)
+        budget = self._caller.room(instruction, _REPLY_TOKENS)
         for tries_left in reversed(range(_TRIES)):
             excerpt = ends(document, budget, self._caller.tokens)
             try:
-                choice = self._ask(excerpt, recipe)
+                choice = self._ask(excerpt, recipe, instruction)
                 break
             except LlmError as error:
                 if error.kind is not LlmErrorKind.OVERFLOW or not tries_left:
                     raise
-                budget = min(self._caller.smaller(excerpt.text, error), self._room(recipe))
+                room = self._caller.room(instruction, _REPLY_TOKENS)
+                budget = min(self._caller.smaller(excerpt.text, error), room)
         return Classification(
             category=choice.category,
             confidence=round(choice.shares[choice.category], 3) if choice.shares else UNMEASURED,
@@ -58,22 +63,19 @@ class CategoryReader:
             read_share=excerpt.read_share,
         )
 
-    def _room(self, recipe: Recipe) -> int:
-        return self._caller.room(classify_instruction(recipe), _REPLY_TOKENS)
-
-    def _ask_chat_model(self, excerpt: Excerpt, recipe: Recipe) -> _Choice:
+    def _ask_chat_model(self, excerpt: Excerpt, recipe: Recipe, instruction: str) -> _Choice:
         names = recipe.category_names
         answer = self._caller.ask(
             "classify",
             document_block(excerpt.head, self._fence_key, tail=excerpt.tail),
-            classify_instruction(recipe),
+            instruction,
             form=category_reply(names),
             max_tokens=_REPLY_TOKENS,
             top_logprobs=_TOP_LOGPROBS,
         )
         return _Choice(answer.value.category, measure(answer.reply.tokens, "category", names))
 
-    def _ask_decision_model(self, excerpt: Excerpt, recipe: Recipe) -> _Choice:
+    def _ask_decision_model(self, excerpt: Excerpt, recipe: Recipe, _: str) -> _Choice:
         """A decision model is no chat: it is given the text and the categories apart, and writes nothing."""
         caller, text, instruction = self._caller, neutral(excerpt.text), choose_instruction()
         prompt, started = f"{text}\n\n{instruction}", time.monotonic()

@@ -1,6 +1,7 @@
 """The engine that reads documents with a language model, whatever server runs it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tasks.documents import Analysis, Classification, DocumentText, Field, PageText, PartAnalysis
 from tasks.engines.llm.base import CallTrace, ChatClient, LlmError, LlmErrorKind, OnText, ShouldStop
@@ -18,6 +19,7 @@ from tasks.engines.llm.prompts import (
 )
 from tasks.engines.llm.reply_schema import SummaryReply, fields_reply
 from tasks.engines.llm.tokens import TokenEstimate
+from tasks.examples import Example
 from tasks.languages import detect_language
 from tasks.recipes import OTHER, Category, Recipe
 
@@ -69,7 +71,9 @@ class LlmEngine:
         """The trace of every call in order, failed ones too."""
         return self._caller.calls
 
-    def classify(self, document: DocumentText, recipe: Recipe) -> Classification:
+    def classify(
+        self, document: DocumentText, recipe: Recipe, examples: Sequence[Example] = ()
+    ) -> Classification:
         """Choose one of the recipe's categories; of a long document the beginning and the end are shown.
 
         Raises:
@@ -77,27 +81,38 @@ class LlmEngine:
         """
         if not document.text.strip():
             return Classification(category=OTHER, confidence=0.0, evidence=("there is no text",))
-        return self._categories.read(document, recipe)
+        return self._categories.read(document, recipe, examples)
 
-    def analyse(self, document: DocumentText, category: Category) -> Analysis:
+    def analyse(
+        self, document: DocumentText, category: Category, examples: Sequence[Example] = ()
+    ) -> Analysis:
         """Title, summary and the fields of the category; a document that is too long is read in parts.
 
         Raises:
             LlmError: there is no valid answer about some part.
         """
-        parts = plan_parts(document, category, self._caller.context, self.tokens)
-        read = [self.analyse_part(part, category, at, len(parts)) for at, part in enumerate(parts, start=1)]
+        parts = plan_parts(document, category, self._caller.context, self.tokens, examples)
+        read = [
+            self.analyse_part(part, category, at, len(parts), examples)
+            for at, part in enumerate(parts, start=1)
+        ]
         return self.merge(read, category, _characters(document))
 
     def analyse_part(
-        self, part: DocumentText, category: Category, number: int = 1, of: int = 1
+        self,
+        part: DocumentText,
+        category: Category,
+        number: int = 1,
+        of: int = 1,
+        examples: Sequence[Example] = (),
     ) -> PartAnalysis:
         """Title, summary and fields of one part. If it proves too long it is cut, read in pieces and merged.
 
         Raises:
             LlmError: there is no valid answer.
         """
-        return self._read_part(part, category, number, of, _CUTS)
+        place = _Place(category, number, of, tuple(examples))
+        return self._read_part(part, place, _CUTS)
 
     def merge(
         self, parts: Sequence[PartAnalysis], category: Category, characters: int | None = None
@@ -118,35 +133,30 @@ class LlmEngine:
             read_share=min(merged.characters / characters, 1.0) if characters else 1.0,
         )
 
-    def _read_part(
-        self, part: DocumentText, category: Category, number: int, of: int, cuts_left: int
-    ) -> PartAnalysis:
+    def _read_part(self, part: DocumentText, place: "_Place", cuts_left: int) -> PartAnalysis:
+        category = place.category
         if not part.text.strip():
             nothing = SummaryReply.model_construct(title=part.title or part.name, summary="")
             return _part_analysis(part, nothing, tuple(missing(spec) for spec in category.fields))
         block = document_block(part, self._fence_key)
         try:
-            instruction = summary_instruction(category, number, of)
-            said = self._ask_summary("summary", block, instruction)
-            return _part_analysis(part, said, self._read_fields(part, block, category, number, of))
+            said = self._ask_summary("summary", block, place.summary_instruction)
+            return _part_analysis(part, said, self._read_fields(part, block, place))
         except LlmError as error:
             if error.kind is not LlmErrorKind.OVERFLOW or not cuts_left:
                 raise
-            most = _room(category, self._caller.context, self.tokens)
+            most = _room(self._caller.context, self.tokens, place)
             pieces = cut(part, min(self._caller.smaller(part.text, error), most), self.tokens)
             if len(pieces) == 1:
                 raise
-        read = [self._read_part(piece, category, number, of, cuts_left - 1) for piece in pieces]
-        return self._merge(read, category)
+        return self._merge([self._read_part(piece, place, cuts_left - 1) for piece in pieces], category)
 
-    def _read_fields(
-        self, part: DocumentText, block: str, category: Category, number: int, of: int
-    ) -> tuple[Field, ...]:
+    def _read_fields(self, part: DocumentText, block: str, place: "_Place") -> tuple[Field, ...]:
+        category = place.category
         if not category.fields:
             return ()
-        instruction = fields_instruction(category, number, of)
         form, max_tokens = fields_reply(category), _fields_tokens(category)
-        answer = self._caller.ask("fields", block, instruction, form=form, max_tokens=max_tokens)
+        answer = self._caller.ask("fields", block, place.fields_instruction, form=form, max_tokens=max_tokens)
         found = answer.value.found()
         grounding = Grounding(part)
         said = [(spec, found[spec.name]) for spec in category.fields]
@@ -202,22 +212,44 @@ class LlmEngine:
         return answer.value
 
 
+@dataclass(frozen=True)
+class _Place:
+    """What is asked of a text: the fields of which category, as which part of how many."""
+
+    category: Category
+    number: int
+    of: int
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def summary_instruction(self) -> str:
+        return summary_instruction(self.category, self.number, self.of)
+
+    @property
+    def fields_instruction(self) -> str:
+        return fields_instruction(self.category, self.number, self.of, self.examples)
+
+
 def plan_parts(
-    document: DocumentText, category: Category, num_ctx: int, tokens: TokenEstimate
+    document: DocumentText,
+    category: Category,
+    num_ctx: int,
+    tokens: TokenEstimate,
+    examples: Sequence[Example] = (),
 ) -> list[DocumentText]:
     """The parts that a document has to be read in, which together are all of it; itself if it fits.
 
     Raises:
         LlmError: of kind REFUSED: the category's fields leave no room for a document.
     """
-    return cut(document, _room(category, num_ctx, tokens), tokens)
+    return cut(document, _room(num_ctx, tokens, _Place(category, _MANY, _MANY, tuple(examples))), tokens)
 
 
-def _room(category: Category, num_ctx: int, tokens: TokenEstimate) -> int:
+def _room(num_ctx: int, tokens: TokenEstimate, place: _Place) -> int:
     """Tokens for a text beside the longer of the two questions: both are given the same."""
     return min(
-        room(num_ctx, tokens, summary_instruction(category, _MANY, _MANY), _SUMMARY_TOKENS),
-        room(num_ctx, tokens, fields_instruction(category, _MANY, _MANY), _fields_tokens(category)),
+        room(num_ctx, tokens, place.summary_instruction, _SUMMARY_TOKENS),
+        room(num_ctx, tokens, place.fields_instruction, _fields_tokens(place.category)),
     )
 
 

@@ -1,0 +1,1 @@
+"""What people corrected, used for documents that look the same."""
