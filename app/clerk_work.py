@@ -14,6 +14,7 @@ from app.requests import (
     ApplyPlan,
     Cancel,
     Correct,
+    CorrectSimilar,
     Export,
     MakePlan,
     Problem,
@@ -29,6 +30,7 @@ from app.requests import (
 )
 from app.taking import Refused, Taken, take_files
 from tasks.errors import NotFoundError, ServiceError, ShoeboxError
+from tasks.examples import Change
 from tasks.home import Home
 from tasks.ledger import DocumentRow, Ledger
 from tasks.said import CATEGORY
@@ -61,7 +63,7 @@ def carry_out(settings: Settings, job: Job) -> Reply:
             reply = _each(settings, job, documents, partial(_set_urgent, urgent=urgent), word)
         case Accept(documents):
             reply = _each(settings, job, documents, _accept, "accepted")
-        case Correct() as request:
+        case Correct() | CorrectSimilar() as request:
             reply = _correct(settings, job, request)
         case Export() as request:
             reply = _export(settings, job, request)
@@ -229,13 +231,16 @@ def _set_urgent(home: Home, document: DocumentRow, *, urgent: bool) -> None:
     home.set_urgent(document, urgent=urgent)
 
 
-def _correct(settings: Settings, job: Job, request: Correct) -> Reply:
+def _correct(settings: Settings, job: Job, request: Correct | CorrectSimilar) -> Reply:
+    if isinstance(request, CorrectSimilar):
+        return _correct_similar(settings, job, request.changes)
     with Home.open(settings) as home:
         document = home.ledger.document(request.document)
         if document is None:
             raise NotFoundError(f"The document {request.document} is no longer there.")
         said = home.correct(document, request.field, request.value)
         home.release()
+        changes = home.similar_changes(said)
     is_changed = said.old != said.new
     value = f"{said.new!r}" if said.new else "empty"
     word = f"is {value} now" if is_changed else f"is {value}: confirmed"
@@ -245,7 +250,17 @@ def _correct(settings: Settings, job: Job, request: Correct) -> Reply:
         ok=True,
         message=f"{request.field} of {document.name} {word}{again}.",
         documents=(document.id,),
+        changes=tuple(changes),
     )
+
+
+def _correct_similar(settings: Settings, job: Job, changes: tuple[Change, ...]) -> Reply:
+    by_document = {change.document: change for change in changes}
+
+    def apply(home: Home, row: DocumentRow) -> None:
+        home.apply_change(by_document[row.id])
+
+    return _each(settings, job, tuple(by_document), apply, "corrected as well")
 
 
 def _export(settings: Settings, job: Job, request: Export) -> Reply:

@@ -5,10 +5,12 @@ Both ends are the same version on the same machine, so the form is that of these
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from tasks.examples import Change
 from tasks.settings import Settings
 
 
@@ -66,6 +68,13 @@ class Correct:
     document: str
     field: str
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectSimilar:
+    """A person agrees to what their correction would change in similar documents."""
+
+    changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +142,7 @@ Request = (
     | Remove
     | SetUrgent
     | Correct
+    | CorrectSimilar
     | Accept
     | Export
     | WatchFolder
@@ -173,6 +183,8 @@ class Reply:
     """Ids of the documents that it was about."""
     problems: tuple[Problem, ...] = ()
     """What was not done. A request with problems may still be `ok`: the rest was done."""
+    changes: tuple[Change, ...] = ()
+    """Of a correction: what it would change in documents that look the same."""
 
 
 def clerk_log(settings: Settings) -> Path:
@@ -201,9 +213,17 @@ def parse_answer(line: str) -> Note | Reply:
     name, values = json.loads(line)
     if name == Note.__name__:
         return Note(**values)
-    problems = tuple(Problem(**problem) for problem in values.pop("problems"))
-    return Reply(**_tuples(values), problems=problems)
+    return Reply(**_tuples(values))
+
+
+_ITEMS: dict[str, Callable[..., object]] = {"problems": Problem, "changes": Change}
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    """Values as the dataclasses have them: JSON knows neither tuples nor what is in them."""
+    return {
+        name: tuple(_ITEMS[name](**each) if name in _ITEMS else each for each in value)
+        if isinstance(value, list)
+        else value
+        for name, value in values.items()
+    }

@@ -1,5 +1,7 @@
 """What a person corrected in one document, as an example for others that look the same."""
 
+from dataclasses import dataclass
+
 from pydantic import Field
 
 from tasks.documents import Value
@@ -36,3 +38,18 @@ class Example(Value):
     wrong_category: str = ""
     """What an engine had said it was; empty where it was right."""
     fields: tuple[ExampleField, ...] = Field(default=(), max_length=MAX_FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an example would change in another document. Names and values are untrusted."""
+
+    document: str
+    """Its id."""
+    name: str
+    """That of its file."""
+    field: str
+    """Of the document's category, or `category`."""
+    old: str
+    new: str
+    """Normalised."""

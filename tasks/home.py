@@ -17,6 +17,7 @@ from tasks.dispatch import Dispatcher
 from tasks.documents import FINAL_STATES, Failure, PartAnalysis, Stage
 from tasks.errors import ConfigError, ServiceError
 from tasks.events import Event, EventKind, emit
+from tasks.examples import Change
 from tasks.exchange import Exchange, connect
 from tasks.ledger import DocumentRow, Ledger
 from tasks.notify.daily import day_due
@@ -113,6 +114,23 @@ class Home:
         correction = self.pipeline.correct(document, field, value)
         self._tell_again(document.id)
         return correction
+
+    def similar_changes(self, said: Correction) -> list[Change]:
+        """What a correction would change in documents that look the same.
+
+        Raises:
+            ConfigError: as `Pipeline.similar_changes`.
+        """
+        return self.pipeline.similar_changes(said)
+
+    def apply_change(self, change: Change) -> None:
+        """Enter a change that a person has agreed to, as `Pipeline.apply_change`. Call `release` after it.
+
+        Raises:
+            CorrectionError, ConfigError, NotFoundError: as `Pipeline.apply_change`.
+        """
+        self.pipeline.apply_change(change)
+        self._tell_again(change.document)
 
     def accept(self, document: DocumentRow) -> None:
         """Enter that a person found a document right as it is, as `Pipeline.accept`.

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from tasks import planning, spool
 from tasks.corrections import put_correction
-from tasks.documents import FINAL_STATES, Stage, State
+from tasks.documents import FINAL_STATES, Field, Stage, State
 from tasks.errors import ConfigError, ShoeboxError
+from tasks.examples import Change
+from tasks.learning.remembering import similar_changes, value_of
 from tasks.ledger import DocumentRow
-from tasks.recipes import Recipe, load_recipe
+from tasks.recipes import Category, FieldSpec, Recipe, load_recipe
 from tasks.results import put_values
 from tasks.said import ACCEPTED, CATEGORY, EVIDENCE, YES, Correction, is_accepted, standing
 from tasks.typed_values import CorrectionError, normalised
@@ -171,6 +173,42 @@ class Pipeline(Way):
                 return self._correct_category(current, recipe, value.strip())
             return self._correct_field(current, recipe, field, value)
 
+    def similar_changes(self, said: Correction) -> list[Change]:
+        """What a correction would change in documents that look the same; nothing if learning is off.
+
+        Raises:
+            ConfigError: the document's recipe is gone or wrong.
+        """
+        if not self.settings.learn:
+            return []
+        recipe = load_recipe(self._document(said.document).recipe, self.settings.recipes_path)
+        return similar_changes(self.ledger, recipe, said)
+
+    def apply_change(self, change: Change) -> Correction:
+        """Enter a change that a person has agreed to, as their word.
+
+        Raises:
+            CorrectionError, ConfigError, NotFoundError: as `correct`; or the value is no longer the one
+                that was shown. Nothing was changed.
+        """
+        with self.ledger.transaction():
+            current = self._document(change.document)
+            self._check_correctable(current)
+            recipe = load_recipe(current.recipe, self.settings.recipes_path)
+            if change.field == CATEGORY:
+                self._check_unchanged(change, current, current.category)
+                return self._correct_category(current, recipe, change.new)
+            fields = self.ledger.fields(current.id)
+            self._check_unchanged(change, current, value_of(fields, change.field))
+            category, spec = self._spec(current, recipe, change.field)
+            return self._put_word(current, category, spec, fields, change.new)
+
+    def _check_unchanged(self, change: Change, document: DocumentRow, now: str) -> None:
+        if now != change.old:
+            raise CorrectionError(
+                f"{document.name}: {change.field} has changed meanwhile.", "Look at it, and correct it there."
+            )
+
     def accept(self, document: DocumentRow) -> None:
         """A person has looked: category and values are right as they are, and nothing is open any more.
 
@@ -233,6 +271,25 @@ class Pipeline(Way):
         return correction
 
     def _correct_field(self, document: DocumentRow, recipe: Recipe, field: str, typed: str) -> Correction:
+        category, spec = self._spec(document, recipe, field)
+        value = normalised(spec, typed, planning.document_text(self.ledger, document))
+        return self._put_word(document, category, spec, self.ledger.fields(document.id), value)
+
+    def _put_word(
+        self, document: DocumentRow, category: Category, spec: FieldSpec, fields: list[Field], value: str
+    ) -> Correction:
+        """Enter a person's word on a field; the value is normalised."""
+        correction = put_correction(self.ledger, document, spec.name, value_of(fields, spec.name), value)
+        put_values(self.ledger, document, category, fields)
+        self._review_again(document)
+        return correction
+
+    def _spec(self, document: DocumentRow, recipe: Recipe, field: str) -> tuple[Category, FieldSpec]:
+        """The document's category, and what its recipe says of a field.
+
+        Raises:
+            CorrectionError: the document has no category, or that has no such field.
+        """
         names = [category.name for category in recipe.categories]
         if document.category not in names:
             raise CorrectionError(
@@ -246,13 +303,7 @@ class Pipeline(Way):
             raise CorrectionError(
                 f"The category {category.name!r} has no field {field!r}.", f"What can be corrected: {known}."
             )
-        value = normalised(spec, typed, planning.document_text(self.ledger, document))
-        fields = self.ledger.fields(document.id)
-        old = next((one.value for one in fields if one.name == field), "")
-        correction = put_correction(self.ledger, document, field, old, value)
-        put_values(self.ledger, document, category, fields)
-        self._review_again(document)
-        return correction
+        return category, spec
 
     # By the tick
 

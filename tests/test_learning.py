@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from tasks.documents import DocumentText, FieldStatus, PageText, Stage
 from tasks.engines.llm.prompts import classify_instruction, fields_instruction
-from tasks.examples import Example, ExampleField
+from tasks.examples import Change, Example, ExampleField
 from tasks.learning.labels import label_of
 from tasks.learning.sketches import make_sketch, similarity
 from tasks.ledger import Ledger
 from tasks.orders import ReadParams
 from tasks.recipes import BUILTIN, load_recipe
 from tasks.settings import Settings
+from tasks.typed_values import CorrectionError
 from tasks.units import units_of
 from tests.learning import CATEGORY, Reader, Told, measure_effect, pages_of
 from tests.samples.senders import invoices_by_sender
@@ -210,3 +211,80 @@ def test_what_an_example_quotes_stays_in_its_line_and_ends_no_fence(quote: str, 
     prompt = fields_instruction(RECIPE.category("invoice"), examples=[example])
     assert prompt.count("\n") == plain.count("\n") + 3
     assert "<" not in prompt.replace(plain, "")
+
+
+# Remembered: what else would change
+
+
+def corrected_club(desk: Desk, count: int) -> list[str]:  # noqa: F811
+    """Invoices of one sender, all taken for something else; the first is corrected."""
+    documents = [
+        desk.read(sample.text) for sample in invoices_by_sender(count) if sample.sender == CLUB[0].sender
+    ]
+    desk.correct(documents[0], "category", "invoice")
+    desk.read_on(documents[0])
+    return documents
+
+
+def changes_after(desk: Desk, document: str, field: str, value: str) -> list[Change]:  # noqa: F811
+    said = desk.pipeline.correct(desk.row(document), field, value)
+    return desk.pipeline.similar_changes(said)
+
+
+def test_a_correction_says_what_it_would_change_and_does_it_when_agreed(desk: Desk) -> None:  # noqa: F811
+    first, second, third, stranger = (*corrected_club(desk, 3), desk.read(SAMPLES[0].text))
+    said = desk.pipeline.correct(desk.row(first), "category", "invoice")
+    changes = desk.pipeline.similar_changes(said)
+    assert {(one.document, one.field, one.old, one.new) for one in changes} == {
+        (second, "category", "other", "invoice"),
+        (third, "category", "other", "invoice"),
+    }
+    before = desk.row(stranger)
+    for change in changes:
+        desk.pipeline.apply_change(change)
+        desk.read_on(change.document)
+    assert [desk.row(document).category for document in (second, third)] == ["invoice", "invoice"]
+    assert desk.row(stranger) == before
+    changes = changes_after(desk, first, "number", CLUB[0].truth["number"])
+    assert {(one.document, one.old, one.new) for one in changes} == {
+        (second, "", CLUB[1].truth["number"]),
+        (third, "", CLUB[2].truth["number"]),
+    }
+    desk.pipeline.apply_change(changes[0])
+    number = desk.field(changes[0].document, "number")
+    assert (number.value, number.status) == (changes[0].new, FieldStatus.CORRECTED)
+
+
+def test_what_a_person_has_said_or_accepted_is_not_changed(desk: Desk) -> None:  # noqa: F811
+    first, second, third, fourth = corrected_club(desk, 4)
+    for document in (second, third, fourth):
+        desk.correct(document, "category", "invoice")
+        desk.read_on(document)
+    desk.correct(second, "number", "1")
+    desk.pipeline.accept(desk.row(third))
+    changes = changes_after(desk, first, "number", CLUB[0].truth["number"])
+    assert [one.document for one in changes] == [fourth]
+
+
+def test_a_value_that_has_changed_meanwhile_is_left(desk: Desk) -> None:  # noqa: F811
+    first, second = corrected_club(desk, 2)
+    desk.correct(second, "category", "invoice")
+    desk.read_on(second)
+    [change] = changes_after(desk, first, "number", CLUB[0].truth["number"])
+    desk.correct(second, "number", "3")
+    with pytest.raises(CorrectionError, match="has changed meanwhile"):
+        desk.pipeline.apply_change(change)
+    assert desk.field(second, "number").value == "3"
+
+
+def test_a_confirmed_value_changes_nothing_elsewhere(desk: Desk) -> None:  # noqa: F811
+    first, *_ = corrected_club(desk, 3)
+    assert changes_after(desk, first, "currency", desk.field(first, "currency").value) == []
+
+
+def test_nothing_is_remembered_while_learning_is_off(
+    ledger: Ledger, settings: Settings, tmp_path: Path
+) -> None:
+    own = Desk(ledger, settings.model_copy(update={"learn": False}), tmp_path)
+    first, _ = corrected_club(own, 2)
+    assert changes_after(own, first, "number", CLUB[0].truth["number"]) == []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.commands.documents import BAD_STATES, open_home, wait_for_all
+from app.commands.remembered import agreed_changes
 from app.plain_text import visible
 from tasks.documents import FINAL_STATES, State
 from tasks.errors import ExitCode, FileError
@@ -87,7 +88,12 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
 @click.argument("name", metavar="DOCUMENT")
 @click.argument("field")
 @click.argument("value")
-def correct(name: str, field: str, value: str) -> None:
+@click.option(
+    "--similar/--only-this",
+    default=None,
+    help="Also correct what it would change in documents that look the same; without it you are asked.",
+)
+def correct(name: str, field: str, value: str, similar: bool | None) -> None:
     """Say what is right: FIELD is `category` or a field of the document. "" means that it says nothing.
 
     A correction stands, whatever is read later. The value that is there already is confirmed. After another
@@ -97,17 +103,22 @@ def correct(name: str, field: str, value: str) -> None:
     with open_home(settings) as home:
         document = home.ledger.find(name)
         said = home.correct(document, field, value)
-        changed = home.ledger.document(document.id) or document
+        changes = [] if similar is False else home.similar_changes(said)
     word = "confirmed" if said.old == said.new else f"instead of {visible(said.old) or '-'}"
     click.echo(f"{document.id}  {visible(document.name)}: {field} {visible(said.new) or '-'}, {word}")
-    if changed.state in FINAL_STATES or changed.provisional:
+    also = agreed_changes(document, said, changes, similar=similar)
+    with open_home(settings) as home:
+        for change in also:
+            home.apply_change(change)
+        corrected = home.ledger.documents(ids=[document.id, *(change.document for change in also)])
+    if all(row.state in FINAL_STATES or row.provisional for row in corrected):
         return
     from app import services
 
     services.up(settings)
     with open_home(settings) as home:
         home.release()
-    click.echo("Its fields are being read.", err=True)
+    click.echo("The fields are being read.", err=True)
 
 
 @click.command()

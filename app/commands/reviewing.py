@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.commands.documents import open_home
+from app.commands.remembered import agreed_changes
 from app.plain_text import visible
 from tasks.documents import State
 from tasks.errors import ShoeboxError
@@ -100,7 +101,9 @@ def _correct(home: "Home", row: DocumentRow) -> None:
     field = click.prompt("Field (or category)", default="", show_default=False).strip()
     if field:
         value = click.prompt("What is right (empty: it does not say)", default="", show_default=False)
-        home.correct(row, field, value)
+        said = home.correct(row, field, value)
+        for change in agreed_changes(row, said, home.similar_changes(said), similar=None):
+            home.apply_change(change)
 
 
 def _open(row: DocumentRow) -> None:

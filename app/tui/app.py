@@ -18,7 +18,7 @@ from textual.notifications import SeverityLevel
 from app.dropped import parse_dropped
 from app.machines import Machines
 from app.plain_text import visible_lines
-from app.requests import AddFiles, Note, Problem, Reply, Request, StartServices, StopAdding
+from app.requests import AddFiles, CorrectSimilar, Note, Problem, Reply, Request, StartServices, StopAdding
 from app.tui.any_bytes import accept_any_bytes
 from app.tui.arrival import choose
 from app.tui.background import in_background
@@ -29,6 +29,7 @@ from app.tui.keys import KEYS
 from app.tui.palette import Commands, commands_of
 from app.tui.preferences import Preferences
 from app.tui.screens.base import ShoeboxScreen
+from app.tui.screens.confirm import Confirm
 from app.tui.screens.help import HelpScreen
 from app.tui.screens.intray import InTray
 from app.tui.store import DocumentStore
@@ -38,6 +39,7 @@ from app.tui.widgets.path_input import PathInput
 from app.tui.widgets.status_line import StatusLine
 from tasks.documents import FINAL_STATES
 from tasks.events import Event, EventKind
+from tasks.examples import Change
 from tasks.ledger import Ledger
 from tasks.settings import Settings
 
@@ -222,6 +224,23 @@ class ShoeboxApp(App[None]):
             self.say(reply.message)
         if reply.problems:
             self.say(_in_lines(reply.problems), title="Not done", severity="warning")
+        if reply.changes:
+            await self._offer(reply.changes)
+
+    async def _offer(self, changes: tuple[Change, ...]) -> None:
+        """Ask whether a correction should be made in the documents that look the same as well."""
+        many = f"{len(changes):,} similar documents" if len(changes) > 1 else "1 similar document"
+        agreed = await self.push_screen_wait(
+            Confirm(
+                f"Remembered. {many} would change. Apply?",
+                "What you have corrected or accepted yourself is left as it is.",
+                yes="Apply",
+                no="Leave",
+                items=[f"{each.name}: {each.field} {each.old or '-'} → {each.new}" for each in changes],
+            )
+        )
+        if agreed:
+            self.ask(CorrectSimilar(changes))
 
     async def ask_and_wait(self, request: Request) -> Reply:
         """Have something done; returns how it went."""
