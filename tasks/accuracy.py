@@ -17,11 +17,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from tasks.dates import detect_day_first, find_dates
-from tasks.documents import Analysis, Classification, DocumentText, Value
+from tasks.documents import Analysis, Classification, DocumentText, FieldStatus, Value
 from tasks.errors import FileError, NotFoundError
+from tasks.literal import stands_on
 from tasks.recipes import Recipe
 from tasks.values import detect_number_format, find_amounts
 
@@ -92,13 +93,28 @@ class FieldAccuracy(Value):
         return min(1.0, self.right / readable) if readable else 0.0
 
 
+class Verified(Value):
+    """How many values were marked as verified, and how many of them literally stand on the page they name."""
+
+    values: int = 0
+    on_page: int = 0
+    """By the page's text as it was read."""
+    by_another: int = 0
+    """By the text that another reader, if there is one, finds on that page of the file."""
+    missed: tuple[str, ...] = ()
+    """Those that one of the two did not find: file, field and value."""
+
+
 class AccuracyReport(Value):
     """Accuracy by field and the table behind it."""
 
     engine: str
     recipe: str
+    pages: str = ""
+    """What was read: text layers or scans."""
     fields: tuple[FieldAccuracy, ...]
     rows: tuple[FileRow, ...]
+    verified: Verified = Verified()
 
 
 class FileResult(Value):
@@ -107,6 +123,8 @@ class FileResult(Value):
     document: DocumentText
     classification: Classification
     analysis: Analysis
+    by_another: Mapping[int, str] = Field(default_factory=dict)
+    """The text of the file's pages as another reader finds it; empty if there is none for such files."""
 
 
 def measure_folder(
@@ -115,8 +133,11 @@ def measure_folder(
     engine: "ReadingEngine",
     recipe: Recipe,
     category: str | None = None,
+    by_another: Callable[[Path], dict[int, str]] | None = None,
 ) -> AccuracyReport:
     """Read every file that `truth.json` in the folder names, and compare.
+
+    `by_another` reads the pages of a file in another way, to look for the verified values there.
 
     Each file is analysed as the category that the engine chose for it, as in real life. `category` is the
     true one of those files whose truth names none.
@@ -138,8 +159,14 @@ def measure_folder(
         document = read(path)
         classification = engine.classify(document, recipe)
         analysis = engine.analyse(document, recipe.category(classification.category))
-        results[name] = FileResult(document=document, classification=classification, analysis=analysis)
-    return measure(truth, results, f"{engine.name} {engine.version}", f"{recipe.name} {recipe.version}")
+        results[name] = FileResult(
+            document=document,
+            classification=classification,
+            analysis=analysis,
+            by_another=by_another(path) if by_another else {},
+        )
+    report = measure(truth, results, f"{engine.name} {engine.version}", f"{recipe.name} {recipe.version}")
+    return report.model_copy(update={"verified": look_for_verified(results, recipe)})
 
 
 def read_truth(path: Path) -> Truth:
@@ -185,6 +212,29 @@ def measure(
         if any(cell.field == field for cell in cells)
     )
     return AccuracyReport(engine=engine, recipe=recipe, fields=fields, rows=rows)
+
+
+def look_for_verified(results: Mapping[str, FileResult], recipe: Recipe) -> Verified:
+    """Look for every verified value on the page that it names, letter by letter."""
+    seen = Verified()
+    for name, result in results.items():
+        kinds = {spec.name: spec.type for spec in recipe.category(result.classification.category).fields}
+        own = {page.number: page.text for page in result.document.pages}
+        for field in result.analysis.fields:
+            if field.status is not FieldStatus.VERIFIED or field.page is None:
+                continue
+            found = [
+                stands_on(field, kinds[field.name], pages.get(field.page, ""))
+                for pages in (own, result.by_another or own)
+            ]
+            missed = () if all(found) else (f"{name}: {field.name} {field.value}",)
+            seen = Verified(
+                values=seen.values + 1,
+                on_page=seen.on_page + found[0],
+                by_another=seen.by_another + found[1],
+                missed=seen.missed + missed,
+            )
+    return seen
 
 
 def compare(field: str, truth: str, value: str) -> Outcome:

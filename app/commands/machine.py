@@ -33,8 +33,9 @@ def doctor(as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--recipe", default=None, help="The recipe to read them by.")
 @click.option("--category", default=None, help="The true category of files whose truth names none.")
+@click.option("--scans", is_flag=True, help="Also as scans: each page rendered at 200 dpi and read by OCR.")
 @json_option
-def accuracy(folder: Path, recipe: str | None, category: str | None, as_json: bool) -> None:
+def accuracy(folder: Path, recipe: str | None, category: str | None, scans: bool, as_json: bool) -> None:
     """Measure how well the offline engine reads FOLDER, which holds files and a truth.json.
 
     docs/offline-engine.md says what the truth file looks like and what counts as right.
@@ -42,15 +43,16 @@ def accuracy(folder: Path, recipe: str | None, category: str | None, as_json: bo
     from app.accuracy import measure_offline
     from app.tables import print_table
 
-    report = measure_offline(folder, get_settings(), recipe, category)
+    reports = list(measure_offline(folder, get_settings(), recipe, category, scans=scans))
     if as_json:
-        click.echo(report.model_dump_json(indent=1))
+        click.echo(json.dumps([report.model_dump(mode="json") for report in reports], indent=1))
         return
-    click.echo(f"{report.engine} on {len(report.rows)} files", err=True)
+    click.echo(f"{reports[0].engine} on {len(reports[0].rows)} files", err=True)
     print_table(
-        ("field", "right", "of", "share", "wrong", "missing", "truth not in the text"),
+        ("pages", "field", "right", "of", "share", "wrong", "missing", "truth not in the text"),
         [
             (
+                report.pages,
                 field.field,
                 str(field.right),
                 str(field.total),
@@ -59,9 +61,19 @@ def accuracy(folder: Path, recipe: str | None, category: str | None, as_json: bo
                 str(field.missing),
                 str(field.not_in_text),
             )
+            for report in reports
             for field in report.fields
         ],
     )
+    for report in reports:
+        seen = report.verified
+        click.echo(
+            f"{report.pages}: {seen.values} values are verified; {seen.on_page} literally stand on the page "
+            f"they name, {seen.by_another} also as another reader finds that page in the file.",
+            err=True,
+        )
+        for missed in seen.missed:
+            click.echo(f"  not found: {visible(missed)}", err=True)
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
