@@ -134,6 +134,68 @@ def test_a_value_of_the_wrong_kind_is_missing(kind: FieldType, value: str) -> No
     assert (field.status, field.value, field.quote) == (FieldStatus.MISSING, "", "")
 
 
+CODES = """\
+Ref 2024-02-07/5, ID_1042, 1042/B, A-1042, 07:1042 and 0815; Smith-Jones Ltd
+Karte 4111 1111 1111 1111, 10 42 Stück, 1\u202f404,20 €, am 21. Februar 2024
+Rabatt - 5,00 EUR, Gutschrift \u20116,00 EUR, Muller & Söhne, KM/3802
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "quote"),
+    [
+        ("date", "2024-02-07", "Ref 2024-02-07/5"),
+        ("amount", "1042", "ID_1042"),
+        ("amount", "1042", "1042/B"),
+        ("amount", "815", "0815"),
+        ("amount", "2024", "am 21. Februar 2024"),
+        ("amount", "1111", "1111"),
+        ("amount", "5.00", "Rabatt - 5,00 EUR"),
+        ("amount", "6.00", "Gutschrift \u20116,00 EUR"),
+        ("identifier", "1042", "10 42 Stück"),
+        ("identifier", "1042", "07:1042"),
+        ("identifier", "1111 1111", "1111 1111 1111"),
+        ("identifier", "404", "1\u202f404,20 €"),
+        ("identifier", "/3802", "KM/3802"),
+        ("text", "1042", "A-1042"),
+        ("party", "Smith", "Smith-Jones Ltd"),
+        ("party", "Smith-Jones Ltd\u202e", "Smith-Jones Ltd"),
+        ("party", "Smith-J\u043enes Ltd", "Smith-Jones Ltd"),
+    ],
+)
+def test_what_is_only_a_part_or_only_looks_alike_is_unverified(
+    kind: FieldType, value: str, quote: str
+) -> None:
+    document = DocumentText(name="c.pdf", pages=(PageText(number=1, text=CODES),))
+    assert check(kind, value, quote, document).status is FieldStatus.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "quote", "stored"),
+    [
+        ("party", "SMITH-JONES\u200b  Ltd", "Smith-Jones Ltd", "Smith-Jones Ltd"),
+        ("party", "Müller & Sohne", "Muller & Söhne", "Muller & Söhne"),
+        ("identifier", "\u212am/3802", "KM/3802", "KM/3802"),
+        ("identifier", "4111111111111111", "Karte 4111 1111 1111 1111", "4111111111111111"),
+    ],
+)
+def test_a_verified_value_is_spelled_as_on_the_page(
+    kind: FieldType, value: str, quote: str, stored: str
+) -> None:
+    document = DocumentText(name="c.pdf", pages=(PageText(number=1, text=CODES),))
+    field = check(kind, value, quote, document)
+    assert (field.status, field.value) == (FieldStatus.VERIFIED, stored)
+
+
+def test_the_quote_of_a_currency_holds_the_currency() -> None:
+    field = check("currency", "EUR", "1.404,20", DocumentText(name="r.pdf", pages=(PAGES[1],)))
+    assert (field.status, field.quote) == (FieldStatus.VERIFIED, "1.404,20 EUR")
+
+
+def test_a_value_that_folds_to_nothing_is_missing() -> None:
+    assert check("party", "\uff9e", "Tischlerei Eichholz GmbH").status is FieldStatus.MISSING
+
+
 def test_offsets_of_a_part_count_from_the_beginning_of_its_page() -> None:
     start = PAGE_1.index("Nettobetrag")
     part = DocumentText(name="r.pdf", pages=(PageText(number=1, text=PAGE_1[start:], start=start),))

@@ -1,15 +1,27 @@
 """What a model says of a field, held against the words of the page.
 
 A value is verified only if the page itself says it at the place of the quote: the same amount or date is
-read there, or the same words stand there. Everything else a model says is unverified.
+read there, or the same words stand there, and they are no part of a longer number, code or name. What is kept
+is what stands on the page: a model's own spelling, capitals and look-alike letters do not get into a verified
+value. Everything else a model says is unverified.
 """
 
 import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 
 from tasks.dates import detect_day_first, find_dates, parse_date
 from tasks.documents import DocumentText, Field, FieldStatus
-from tasks.engines.llm.quotes import Place, QuoteFinder, fold, stands_alone
+from tasks.engines.llm.quotes import (
+    Place,
+    QuoteFinder,
+    fold,
+    fold_with_offsets,
+    stands_alone,
+    without_invisible,
+)
 from tasks.recipes import FieldSpec
 from tasks.values import (
     Amount,
@@ -23,10 +35,28 @@ from tasks.values import (
 
 _VERIFIED, _UNVERIFIED = 0.9, 0.3
 """Confidence of a field; the first is lowered where the page only nearly has the quote."""
-_AROUND = 40
+_AROUND = 60
 """Characters beside the quote, so that a number cut out of a longer one is seen to be that."""
-_OF_NUMBER = re.compile(r"[\d\-−–(]")
-_CODE_JOINTS = ("-", "/", "_")
+_CODE_JOINTS = ("-", "/", "_", "@")
+_GROUPING = ("\u00a0", "\u202f")
+"""Blanks that keep the groups of a number together: `404` is no number of `1 404,20`."""
+_MIN_SPACED_CHARS = 8
+"""A shorter code is not put together of pieces with blanks between: `10 42` are two numbers of a table."""
+_BLANK = "[ \u00a0\u202f]"
+# IBANs and card numbers are written in groups of four; no group is a number of its own.
+_IN_FOURS = re.compile(
+    rf"(?<!\w)(?:[A-Z]{{2}}\d{{2}}|\d{{4}})(?:{_BLANK}[A-Z\d]{{4}}){{2,7}}(?:{_BLANK}\d{{1,3}})?(?!\w)"
+)
+_MINUS_APART = re.compile(r"(?:^|\s)[-−]\s$")
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A value as a page says it. `start` and `end` are offsets into the text of the window."""
+
+    value: str
+    start: int
+    end: int
 
 
 class Grounding:
@@ -49,16 +79,18 @@ class Grounding:
         place = self._finder.find(quote)
         if place is None:
             return Field(name=spec.name, value=normalised, confidence=_UNVERIFIED)
-        stated = self._stated(spec, value, normalised, _Window(place))
+        window = _Window(place)
+        said = next(self._stated(spec, value, normalised, window), None)
+        start, end = window.with_said(said) if said else (place.start, place.end)
         return Field(
             name=spec.name,
-            value=stated or normalised,
-            quote=place.quote,
+            value=said.value if said else normalised,
+            quote=place.page.text[start:end],
             page=place.page.number,
-            start=place.page.start + place.start,
-            end=place.page.start + place.end,
-            status=FieldStatus.VERIFIED if stated else FieldStatus.UNVERIFIED,
-            confidence=round(_VERIFIED * place.score, 2) if stated else _UNVERIFIED,
+            start=place.page.start + start,
+            end=place.page.start + end,
+            status=FieldStatus.VERIFIED if said else FieldStatus.UNVERIFIED,
+            confidence=round(_VERIFIED * place.score, 2) if said else _UNVERIFIED,
         )
 
     def _normalised(self, spec: FieldSpec, value: str) -> str:
@@ -73,36 +105,53 @@ class Grounding:
             case "currency":
                 return parse_currency(value) or ""
         text = ("" if spec.type == "identifier" else " ").join(value.split())
-        return text if any(character.isalnum() for character in text) else ""
+        return text if any(character.isalnum() for character in fold(text)) else ""
 
     def _amounts(self, value: str) -> list[Decimal]:
         """`1.234` may be read in two ways: as was asked for, and as the document writes numbers."""
         read = [parse_amount(value, mark) for mark in (".", self._form.decimal_mark)]
         return [amount for amount in read if amount is not None]
 
-    def _stated(self, spec: FieldSpec, value: str, normalised: str, window: "_Window") -> str:
-        """The value as the page states it at the quote; empty if it does not."""
+    def _stated(self, spec: FieldSpec, value: str, normalised: str, window: "_Window") -> Iterator[_Said]:
+        """The value wherever the page states it at the quote."""
         match spec.type:
             case "date":
-                dates = find_dates(window.text, self._day_first)
-                said = [date.value.isoformat() for date in dates if window.covers(date.start, date.end)]
+                yield from (said for said in self._dates(window) if said.value == normalised)
             case "amount":
                 wanted = self._amounts(value)
-                said = [format_amount(each.value) for each in self._numbers(window) if each.value in wanted]
-                return said[0] if said else ""
+                for each in self._numbers(window):
+                    if each.value in wanted:
+                        yield _Said(format_amount(each.value), each.start, each.end)
             case "currency":
-                found = find_currencies(window.text)
-                said = [currency.code for currency in found if window.covers(currency.start, currency.end)]
-                said += [number.currency for number in self._numbers(window)]
+                for currency in find_currencies(window.text):
+                    if currency.code == normalised and window.covers(currency.start, currency.end):
+                        yield _Said(normalised, currency.start, currency.end)
+                for number in self._numbers(window):
+                    if number.currency == normalised:
+                        yield _Said(normalised, number.start, number.end)
             case "identifier":
-                return normalised if window.has_code(normalised) else ""
+                yield from window.codes(normalised)
             case _:
-                return normalised if window.has_words(normalised) else ""
-        return normalised if normalised in said else ""
+                yield from window.words(normalised)
+
+    def _dates(self, window: "_Window") -> list[_Said]:
+        found = find_dates(window.text, self._day_first)
+        starts = {date.start for date in found}
+        return [
+            _Said(date.value.isoformat(), date.start, date.end)
+            for date in found
+            if window.covers(date.start, date.end)
+            and (not window.is_part_of_code(date.start, date.end) or date.end + 1 in starts)
+        ]
 
     def _numbers(self, window: "_Window") -> list[Amount]:
-        found = find_amounts(window.text, self._form)
-        return [number for number in found if window.covers_number(number)]
+        dates = find_dates(window.text, self._day_first)
+        return [
+            number
+            for number in find_amounts(window.text, self._form)
+            if window.covers_number(number)
+            and not any(number.start < date.end and date.start < number.end for date in dates)
+        ]
 
 
 def missing(spec: FieldSpec) -> Field:
@@ -114,38 +163,85 @@ class _Window:
     """The place of a quote with some text around it; offsets are into the window."""
 
     def __init__(self, place: Place) -> None:
-        begin = max(place.start - _AROUND, 0)
-        self.text = place.page.text[begin : place.end + _AROUND]
-        self._start, self._end = place.start - begin, place.end - begin
+        self._begin = max(place.start - _AROUND, 0)
+        self.text = place.page.text[self._begin : place.end + _AROUND]
+        self._start, self._end = place.start - self._begin, place.end - self._begin
+        self._in_fours = [match.span() for match in _IN_FOURS.finditer(self.text)]
+
+    def with_said(self, said: _Said) -> tuple[int, int]:
+        """The quote together with all of what was read in it, as offsets into the text of the page."""
+        start, end = min(self._start, said.start), max(self._end, said.end)
+        return self._begin + start, self._begin + end
 
     def covers(self, start: int, end: int) -> bool:
         """Whether the quote holds all of a span."""
         return self._start <= start and end <= self._end
 
     def covers_number(self, amount: Amount) -> bool:
-        """Whether the quote holds all of a number; its currency may stand beside."""
-        if amount.end <= self._start or amount.start >= self._end:
+        """Whether the quote holds all of an amount; its currency may stand beside."""
+        digits = re.search(r"\d.*\d|\d", self.text[amount.start : amount.end], re.DOTALL)
+        if digits is None:
             return False
-        outside = self.text[amount.start : self._start] + self.text[max(self._end, amount.start) : amount.end]
-        return not _OF_NUMBER.search(outside)
+        start, end = amount.start + digits.start(), amount.start + digits.end()
+        return (
+            self.covers(start, end)
+            and not (self.text[start] == "0" and self.text[start + 1 : start + 2].isdigit())
+            and not self._is_in_fours(start, end)
+            and not (self.is_part_of_code(start, end) and not amount.is_money)
+            and not (amount.value > 0 and self._has_other_minus(amount.start))
+        )
 
-    def has_words(self, words: str) -> bool:
-        """Whether the quote has these words, however they are spaced and accented."""
-        quote, wanted = fold(self.text[self._start : self._end]), fold(words)
-        starts = (match.start() for match in re.finditer(re.escape(wanted), quote))
-        return any(stands_alone(quote, start, start + len(wanted)) for start in starts)
+    def words(self, words: str) -> Iterator[_Said]:
+        """These words in the quote as the page writes them, however they are spaced and accented."""
+        page, wanted = fold_with_offsets(self.text), fold(words)
+        for match in re.finditer(re.escape(wanted), page.text):
+            start, end = page.offsets[match.start()], self._end_of_letter(page.offsets[match.end() - 1] + 1)
+            if (
+                stands_alone(page.text, *match.span())
+                and self.covers(start, end)
+                and not self.is_part_of_code(start, end)
+            ):
+                yield _Said(" ".join(without_invisible(self.text[start:end]).split()), start, end)
 
-    def has_code(self, code: str) -> bool:
-        """Whether the quote has this number or code, perhaps with spaces, and not only a part of it."""
-        spaced = re.compile(r"\s{0,2}".join(map(re.escape, code)), re.IGNORECASE)
+    def codes(self, code: str) -> Iterator[_Said]:
+        """This number or code in the quote, not only a part of it. A long one may have blanks in it."""
+        between = rf"{_BLANK}{{0,2}}" if len(code) >= _MIN_SPACED_CHARS else ""
+        for match in re.finditer(between.join(map(re.escape, code)), self.text, re.IGNORECASE):
+            start, end = match.span()
+            if (
+                stands_alone(self.text, start, end)
+                and self.covers(start, end)
+                and not self.is_part_of_code(start, end)
+                and not self._is_in_fours(start, end)
+            ):
+                yield _Said("".join(match[0].split()), start, end)
+
+    def is_part_of_code(self, start: int, end: int) -> bool:
+        """Whether a span is joined to letters or digits: `0815` in `2024-0815`, `Smith` in `Smith-Jones`."""
+        return any(map(self._joins, (start - 1, start, end - 1, end)))
+
+    def _joins(self, at: int) -> bool:
+        """Whether a joint stands here between two letters or digits; a colon behind a word ends a label."""
+        before, joint, behind = (self.text[max(each, 0) : each + 1] for each in (at - 1, at, at + 1))
+        if not (before.isalnum() and behind.isalnum()):
+            return False
+        if before.isdigit() and behind.isdigit() and joint in _GROUPING:
+            return True
+        return joint in _CODE_JOINTS or (joint == ":" and before.isdigit())
+
+    def _is_in_fours(self, start: int, end: int) -> bool:
+        """Whether a span is a part of a number that is written in groups of four."""
         return any(
-            stands_alone(self.text, *match.span()) and not self._is_part_of_code(*match.span())
-            for match in spaced.finditer(self.text, self._start, self._end)
+            first < end and start < last and (start > first or end < last) for first, last in self._in_fours
         )
 
-    def _is_part_of_code(self, start: int, end: int) -> bool:
-        joined_before = (
-            self.text[start - 1 : start] in _CODE_JOINTS and self.text[start - 2 : start - 1].isalnum()
-        )
-        joined_after = self.text[end : end + 1] in _CODE_JOINTS and self.text[end + 1 : end + 2].isalnum()
-        return joined_before or joined_after
+    def _has_other_minus(self, start: int) -> bool:
+        """Whether a minus stands before a number and was not read as one: apart, or a typographic one."""
+        before = self.text[max(start - 3, 0) : start]
+        return bool(_MINUS_APART.search(before)) or unicodedata.category(before[-1:] or " ") == "Pd"
+
+    def _end_of_letter(self, end: int) -> int:
+        """The end with the accents that belong to the last letter."""
+        while end < len(self.text) and unicodedata.combining(self.text[end]):
+            end += 1
+        return end

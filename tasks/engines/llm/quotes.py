@@ -101,6 +101,11 @@ def fold(text: str) -> str:
     return fold_with_offsets(text).text.strip()
 
 
+def without_invisible(text: str) -> str:
+    """The text without characters that nobody sees, such as soft hyphens."""
+    return "".join(character for character in text if character not in _INVISIBLE)
+
+
 def fold_with_offsets(text: str) -> Folded:
     """The folded text and where each of its characters comes from."""
     characters: list[str] = []
