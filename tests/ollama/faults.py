@@ -72,6 +72,8 @@ class Fault:
     model: str = ""
     contains: str = ""
     """A piece of the request's body as sent."""
+    also: str = ""
+    """Another such piece: what is asked, where `contains` is of which document."""
     after: int = 0
     """Lines that arrive before it happens."""
     seconds: float = 0.0
@@ -80,7 +82,8 @@ class Fault:
     def matches(self, path: str, model: str, body: str) -> bool:
         """Whether this fault is meant for such a request."""
         paths = (self.path,) if self.path else ("/api/chat", "/api/generate", "/v1/systemone")
-        return path in paths and self.model in ("", model) and self.contains in body
+        has_pieces = self.contains in body and self.also in body
+        return path in paths and self.model in ("", model) and has_pieces
 
 
 class FaultBook:
