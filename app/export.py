@@ -1,7 +1,6 @@
 """Writing the table out: CSV for spreadsheets, JSONL with everything, Markdown to read."""
 
 import csv
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -9,7 +8,7 @@ from io import StringIO
 
 from app.listing import Row, full_record, make_row
 from app.markdown_report import markdown_report
-from app.plain_text import visible_lines
+from app.plain_text import visible_json, visible_lines
 from tasks.ledger import DocumentRow, Ledger
 
 _CSV_COLUMNS = (
@@ -61,7 +60,7 @@ def export(
             yield from _csv(map(make_row, documents), csv_form)
         case "jsonl":
             for document in documents:
-                yield json.dumps(full_record(ledger, document), ensure_ascii=False) + "\n"
+                yield visible_json(full_record(ledger, document)) + "\n"
         case "md":
             yield from markdown_report([make_row(document) for document in documents])
         case _:

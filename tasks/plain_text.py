@@ -1,6 +1,8 @@
 """Text from files and models, made safe to print: control characters are shown, never acted on."""
 
+import json
 import re
+from typing import Any
 
 # Control and bidirectional characters, invisible ones, line separators, and lone surrogates. A terminal, or
 # a person reading, could be deceived by each of them.
@@ -12,6 +14,16 @@ _UNSAFE = re.compile(
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def visible_json(data: Any, *, indent: int | None = None) -> str:
+    """JSON in which nothing acts on a terminal; whoever parses it gets the same data.
+
+    What `json.dumps` leaves as it is, such as U+009B or a change of direction, is escaped.
+    """
+    text = json.dumps(data, ensure_ascii=False, indent=indent)
+    # Of control characters it escapes those below U+0020; in its output they are the line ends of `indent`.
+    return _UNSAFE.sub(lambda match: match[0] if match[0] < " " else f"\\u{ord(match[0]):04x}", text)
 
 
 def visible(text: str) -> str:

@@ -1,6 +1,7 @@
 """The command line itself: start-up, words, files that are found, text that is made safe."""
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from app.export import defused, export
 from app.intake import Skipped, find_files
 from app.listing import make_row
-from app.plain_text import shortened, visible, visible_lines
+from app.plain_text import shortened, visible, visible_json, visible_lines
 from app.report import report
 from tasks.documents import Field, FieldStatus, Page, State, TextSource
 from tasks.errors import ExitCode, NotFoundError
@@ -165,6 +166,17 @@ def test_control_characters_are_shown() -> None:
     assert visible_lines("a\tb\n\x1bc") == "a\tb\n\\x1bc"
     assert shortened("abcdef", 4) == "abc…"
     assert shortened("abcd", 4) == "abcd"
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[2J", "\x9b31m", "\u202efdp.exe", "\u200b\x7f", "caf\u00e9 \U0001f469 \\u0041"]
+)
+def test_json_is_the_same_data_and_acts_on_no_terminal(text: str) -> None:
+    for indent in (None, 1):
+        printed = visible_json({text: [text]}, indent=indent)
+        assert json.loads(printed) == {text: [text]}
+        assert visible(printed.replace("\n", "")) == printed.replace("\n", "")
+    assert "caf\u00e9" in visible_json("caf\u00e9")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Commands that take documents in and show them: add ls show export."""
 
-import json
 import sys
 from collections import Counter
 from contextlib import AbstractContextManager
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.plain_text import shortened, visible
+from app.plain_text import shortened, visible, visible_json
 from tasks.documents import State
 from tasks.errors import ExitCode, ServiceError
 from tasks.ledger import DocumentRow, Ledger
@@ -126,7 +125,7 @@ def ls(states: tuple[str, ...], as_json: bool) -> None:
     with Ledger.open(get_settings()) as ledger:
         rows = [make_row(document) for document in ledger.documents(states=map(State, states))]
     if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=1))
+        click.echo(visible_json([asdict(row) for row in rows], indent=1))
         return
     from app.tables import print_table
 
@@ -165,7 +164,7 @@ def show(document: str, with_text: bool, with_trace: bool, as_json: bool) -> Non
     with Ledger.open(get_settings()) as ledger:
         row = ledger.find(document)
         if as_json:
-            click.echo(json.dumps(full_record(ledger, row), ensure_ascii=False, indent=1))
+            click.echo(visible_json(full_record(ledger, row), indent=1))
         elif with_trace:
             click.echo("\n".join(trace(ledger, row)))
         else:

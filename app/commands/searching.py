@@ -1,6 +1,5 @@
 """The command that finds documents."""
 
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.commands.documents import json_option
-from app.plain_text import visible
+from app.plain_text import visible, visible_json
 from tasks.ledger import Ledger
 from tasks.settings import get_settings
 
@@ -32,7 +31,7 @@ def find(words: tuple[str, ...], limit: int, as_json: bool) -> None:
         found = find_documents(ledger, " ".join(_as_typed(word) for word in words), limit)
     if as_json:
         facts = [asdict(one.hit) | {"name": one.document.name} for one in found]
-        click.echo(json.dumps(facts, ensure_ascii=False, indent=1))
+        click.echo(visible_json(facts, indent=1))
         return
     for one in found:
         about = "  ".join(one.facts())
