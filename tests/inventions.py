@@ -65,6 +65,7 @@ Total à payer {total} €
 TRAPS = (
     "File {number}-7, then A-{number}, {number}/B, X{number} and ID_{number} at 07:{number}",
     "Parts {net_code}-1, REF-{net_code}, {net_code}/A7, ID_{net_code}, {year}-{month:02}-{day:02}/5, 0{year}",
+    "Credited ({total}) and (€{net}), that is \u2011{tax} and - {total}; see (also {net_code}) there",
     "{seller_word}-Jones, {seller_word}smith and anti-{seller_word} sell 10 42 and 1 198 pieces",
 )
 
@@ -204,8 +205,7 @@ def is_literal(field: Field, kind: FieldType, page: str, language: str) -> bool:
     for first in range(len(words)):
         for last in range(first + 1, min(first + 14, len(words) + 1)):
             run = words[first:last]
-            is_minus = first > 0 and words[first - 1] in ("-", "−")
-            if is_minus and kind == "amount":
+            if kind == "amount" and _may_be_negative(words, first, last):
                 continue
             glued = "".join(run).strip(AROUND)
             if " ".join(run).strip(AROUND) in ways:
@@ -222,6 +222,12 @@ def _words(page: str, start: int, end: int) -> list[str]:
     while end < len(page) and not page[end].isspace():
         end += 1
     return [word.translate(HIDDEN) for word in page[start:end].replace("\u202f", "_").split()]
+
+
+def _may_be_negative(words: list[str], first: int, last: int) -> bool:
+    """Whether a row of words is in brackets of its own, or behind a dash."""
+    row = " ".join(words[first:last]).strip(".,;:")
+    return (row[0:1] == "(" and row[-1:] == ")") or (first > 0 and words[first - 1] in ("-", "−"))
 
 
 def _names_currency(word: str, code: str) -> bool:

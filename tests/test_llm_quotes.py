@@ -138,6 +138,7 @@ CODES = """\
 Ref 2024-02-07/5, ID_1042, 1042/B, A-1042, 07:1042 and 0815; Smith-Jones Ltd
 Karte 4111 1111 1111 1111, 10 42 Stück, 1\u202f404,20 €, am 21. Februar 2024
 Rabatt - 5,00 EUR, Gutschrift \u20116,00 EUR, Muller & Söhne, KM/3802
+Credit (7,00), Credit (€8,00) and (9,00 in all)
 """
 
 
@@ -152,6 +153,9 @@ Rabatt - 5,00 EUR, Gutschrift \u20116,00 EUR, Muller & Söhne, KM/3802
         ("amount", "1111", "1111"),
         ("amount", "5.00", "Rabatt - 5,00 EUR"),
         ("amount", "6.00", "Gutschrift \u20116,00 EUR"),
+        ("amount", "7.00", "Credit (7,00)"),
+        ("amount", "8.00", "Credit (€8,00)"),
+        ("amount", "-7.00", "Credit (7,00)"),
         ("identifier", "1042", "10 42 Stück"),
         ("identifier", "1042", "07:1042"),
         ("identifier", "1111 1111", "1111 1111 1111"),
@@ -175,6 +179,7 @@ def test_what_is_only_a_part_or_only_looks_alike_is_unverified(
     [
         ("party", "SMITH-JONES\u200b  Ltd", "Smith-Jones Ltd", "Smith-Jones Ltd"),
         ("party", "Müller & Sohne", "Muller & Söhne", "Muller & Söhne"),
+        ("amount", "9.00", "(9,00 in all)", "9.00"),
         ("identifier", "\u212am/3802", "KM/3802", "KM/3802"),
         ("identifier", "4111111111111111", "Karte 4111 1111 1111 1111", "4111111111111111"),
     ],

@@ -188,7 +188,7 @@ class _Window:
             and not (self.text[start] == "0" and self.text[start + 1 : start + 2].isdigit())
             and not self._is_in_fours(start, end)
             and not (self.is_part_of_code(start, end) and not amount.is_money)
-            and not (amount.value > 0 and self._has_other_minus(amount.start))
+            and not (amount.value > 0 and self._may_be_negative(amount.start, amount.end))
         )
 
     def words(self, words: str) -> Iterator[_Said]:
@@ -235,10 +235,12 @@ class _Window:
             first < end and start < last and (start > first or end < last) for first, last in self._in_fours
         )
 
-    def _has_other_minus(self, start: int) -> bool:
-        """Whether a minus stands before a number and was not read as one: apart, or a typographic one."""
+    def _may_be_negative(self, start: int, end: int) -> bool:
+        """Whether what may be a minus is there: a dash apart, a typographic one, or brackets around."""
         before = self.text[max(start - 3, 0) : start]
-        return bool(_MINUS_APART.search(before)) or unicodedata.category(before[-1:] or " ") == "Pd"
+        in_brackets = before.endswith("(") and self.text[end : end + 1] == ")"
+        is_dash = unicodedata.category(before[-1:] or " ") == "Pd"
+        return in_brackets or is_dash or bool(_MINUS_APART.search(before))
 
     def _end_of_letter(self, end: int) -> int:
         """The end with the accents that belong to the last letter."""
