@@ -212,13 +212,13 @@ class _Window:
                 stands_alone(self.text, start, end)
                 and self.covers(start, end)
                 and not self.is_part_of_code(start, end)
-                and not self._is_in_fours(start, end)
             ):
                 yield _Said("".join(match[0].split()), start, end)
 
     def is_part_of_code(self, start: int, end: int) -> bool:
         """Whether a span is joined to letters or digits: `0815` in `2024-0815`, `Smith` in `Smith-Jones`."""
-        return any(map(self._joins, (start - 1, start, end - 1, end)))
+        at_borders = (start - 1, start, end - 1, end)
+        return any(map(self._joins, at_borders)) or self._is_in_fours(start, end)
 
     def _joins(self, at: int) -> bool:
         """Whether a joint stands here between two letters or digits; a colon behind a word ends a label."""
