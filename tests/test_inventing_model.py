@@ -54,7 +54,7 @@ def test_what_the_page_says_is_verified(paper: Paper) -> None:
 
 
 @given(papers(), st.randoms(use_true_random=True))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_nothing_invented_is_verified(paper: Paper, random: Random) -> None:
     for _ in range(3):
         found = {
