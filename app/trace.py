@@ -18,6 +18,11 @@ def trace(ledger: Ledger, document: DocumentRow) -> Iterator[str]:
             f"  {call.prompt_tokens} tokens read{cached}, {call.reply_tokens} written, {call.seconds:.1f} s,"
             f" {call.load_seconds:.1f} s of them loading; ended: {call.done_reason or 'no reply'}"
         )
+        if call.images:
+            pages = ", ".join(str(image.page) for image in call.images)
+            yield (
+                f"  with the images of pages {pages}" if "," in pages else f"  with the image of page {pages}"
+            )
         yield f"  prompt {call.prompt_sha256[:16]}:"
         yield from (f"    {line}" for line in visible_lines(call.prompt).split("\n"))
         for title, text in (("thinking", call.thinking), ("reply", call.reply), ("error", call.error)):

@@ -16,8 +16,8 @@ from tasks.events import TextSender
 from tasks.exchange import CancelWatch, Exchange, connect
 from tasks.home import Home
 from tasks.ledger import Ledger
-from tasks.orders import Order, Outcome
-from tasks.planning import GPU_QUEUE
+from tasks.orders import Order, Outcome, ReadParams
+from tasks.planning import CPU_QUEUE, GPU_QUEUE
 from tasks.publishing import publish_record, publish_unit
 from tasks.queues import DELIVER_TASK, DIGEST_TASK, RECORD_TASK, RENDER_TASK, TICK_TASK, unit_task
 from tasks.running import UnitResult, Work, prepare_unit, run_unit
@@ -57,16 +57,29 @@ def extract(self: Any, order: dict[str, Any]) -> None:
 
 @shared_task(name=RENDER_TASK, bind=True)
 def render(self: Any, order: dict[str, Any]) -> None:
-    """Render the pages of an OCR unit, put them into Redis and hand the unit on to the gpu queue."""
-    from tasks.stages.ocr import render as stage
-
+    """Render the pages that a unit needs, put them into Redis and hand the unit on to its queue."""
     settings = get_settings()
     parsed = Order.model_validate(order)
     worker = self.request.hostname
-    if prepare_unit(exchange(), parsed, settings.lease_seconds, worker, lambda: stage(parsed, settings)):
-        publish_unit(parsed, GPU_QUEUE, settings)
+    if prepare_unit(exchange(), parsed, settings.lease_seconds, worker, lambda: _rendered(parsed)):
+        publish_unit(parsed, _queue_behind(parsed), settings)
     else:
         publish_record(parsed)
+
+
+def _rendered(order: Order) -> list[bytes]:
+    from tasks.stages.ocr import render as stage
+
+    if order.stage is Stage.OCR:
+        return stage(order, get_settings())
+    with Ledger.open(get_settings()) as ledger:
+        return Home(ledger, get_settings(), exchange()).reading_payload(order, with_images=True)
+
+
+def _queue_behind(order: Order) -> str:
+    """The queue of a unit whose pages have been rendered."""
+    llm = None if order.stage is Stage.OCR else ReadParams.model_validate(order.params).llm
+    return CPU_QUEUE if llm and llm.on_cpu else GPU_QUEUE
 
 
 @shared_task(name=unit_task(Stage.OCR), bind=True)

@@ -25,13 +25,14 @@ from tasks.notify.deliver import Delivery
 from tasks.orders import Order, Outcome, ReadParams
 from tasks.pipeline import Pipeline, Submission
 from tasks.planning import document_text
-from tasks.publishing import publish_notify, publish_render, publish_unit
+from tasks.publishing import publish_notify, publish_render, publish_unit, shown_pages
 from tasks.queues import DELIVER_TASK, DIGEST_TASK
 from tasks.read_planning import is_merge, load_estimate, part_text
 from tasks.recipes import load_recipe
 from tasks.routing import known_models
 from tasks.said import Correction
 from tasks.settings import Settings
+from tasks.stages.picturing import page_images
 from tasks.stages.reading import ReadPayload
 from tasks.units import unit, units_of
 
@@ -208,17 +209,23 @@ class Home:
     def _publish(self, order: Order, queue: str) -> None:
         """Hand out a released unit, with its payload where home has it at hand."""
         try:
-            if order.stage is Stage.OCR:
+            if order.stage is Stage.OCR or self._shows_pages(order):
                 publish_render(order)
                 return
             if order.stage in {Stage.CLASSIFY, Stage.ANALYSE}:
-                self.exchange.put_payload(order, self._reading_payload(order))
+                self.exchange.put_payload(order, self.reading_payload(order))
             publish_unit(order, queue, self.settings)
         except ConfigError as error:
             failure = Failure(kind="file", message=error.message, remedy=error.remedy)
             self.pipeline.record(order.unit, Outcome(issue=order.issue, failure=failure))
 
-    def _reading_payload(self, order: Order) -> list[bytes]:
+    def _shows_pages(self, order: Order) -> bool:
+        """Whether pages are to be drawn for a reading unit: not again for one that has failed with them."""
+        out = unit(self.ledger, order.unit)
+        return bool(shown_pages(order)) and out is not None and out.attempts == 0
+
+    def reading_payload(self, order: Order, *, with_images: bool = False) -> list[bytes]:
+        """What a unit of classify or analyse is given. Drawing its page images may end the process."""
         document = self.ledger.document(order.document)
         if document is None:
             return [b""]  # removed this instant; the outcome of the unit will be ignored
@@ -238,7 +245,9 @@ class Home:
                     "tokens": load_estimate(self.ledger, params.llm.model),
                 }
             )
-        return [payload.model_dump_json().encode()]
+        images = page_images(order, document, params.llm, self.settings) if with_images and params.llm else ()
+        payload = payload.model_copy(update={"images": tuple(image.page for image in images)})
+        return [payload.model_dump_json().encode(), *(image.data for image in images)]
 
     def _parts(self, order: Order) -> tuple[PartAnalysis, ...]:
         """What the parts of a document gave, for the unit that merges them."""

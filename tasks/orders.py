@@ -99,6 +99,14 @@ class ReadParams(Value):
     """What people corrected in similar documents."""
 
 
+class ImagePage(Value):
+    """A page whose image a model is shown beside the text."""
+
+    number: int
+    rotation: int = 0
+    """Degrees clockwise that make it upright, as OCR found."""
+
+
 class LlmParams(Value):
     """How a language model is to be called."""
 
@@ -112,3 +120,6 @@ class LlmParams(Value):
     """How many parts the document was cut into."""
     spans: tuple[Span, ...] = ()
     """What belongs to this part."""
+    images: tuple[ImagePage, ...] = Field(default=(), exclude_if=lambda pages: not pages)
+    """Pages to show as images too, in their order. No images leave no trace: results are kept under a hash of
+    these parameters, and those that were made without images stay valid."""

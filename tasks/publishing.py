@@ -28,9 +28,19 @@ _RENDER_SECONDS_PER_PAGE = 20.0
 
 
 def publish_render(order: Order) -> None:
-    """Have the pages of an OCR unit rendered at home; the unit is handed on from there."""
-    seconds = len(OcrParams.model_validate(order.params).pages) * _RENDER_SECONDS_PER_PAGE
+    """Have the pages that a unit needs rendered at home; the unit is handed on from there."""
+    seconds = len(shown_pages(order)) * _RENDER_SECONDS_PER_PAGE
     _send_order(RENDER_TASK, order, home_queue(order.home), seconds, suffix=".render")
+
+
+def shown_pages(order: Order) -> tuple[int, ...]:
+    """The pages that a unit needs as images; none for most."""
+    if order.stage is Stage.OCR:
+        return OcrParams.model_validate(order.params).pages
+    if order.stage is not Stage.ANALYSE:
+        return ()
+    llm = ReadParams.model_validate(order.params).llm
+    return tuple(page.number for page in llm.images) if llm else ()
 
 
 def publish_unit(order: Order, queue: str, settings: Settings) -> None:

@@ -2,22 +2,23 @@
 
 import hashlib
 
-from tasks.documents import DocumentText, Stage
+from tasks.documents import DocumentText, Page, Stage
 from tasks.engines import OFFLINE, llm_engine_name, reading_engine
 from tasks.engines.llm.base import LlmError
-from tasks.engines.llm.engine import plan_parts
+from tasks.engines.llm.parts import images_beside, plan_parts
 from tasks.engines.llm.prompts import PROMPT_VERSION
 from tasks.engines.llm.tokens import TokenEstimate
 from tasks.errors import ConfigError
 from tasks.examples import Example
 from tasks.learning.retrieval import examples_for
 from tasks.ledger import DocumentRow, Ledger
-from tasks.orders import LlmParams, ReadParams, Span
+from tasks.orders import ImagePage, LlmParams, ReadParams, Span
 from tasks.planning import CPU_QUEUE, document_text
-from tasks.recipes import Recipe
+from tasks.recipes import Category, Recipe
 from tasks.routing import Route
 from tasks.settings import Settings
 from tasks.units import UnitPlan, UnitRow
+from tasks.vision import images_of_parts, may_show, poor_pages
 
 
 def plan_offline(
@@ -42,17 +43,17 @@ def plan_llm(
     """
     text = document_text(ledger, document)
     examples = _examples(ledger, settings, document, text)
-    parts = [text]
+    parts, images = [text], list[tuple[ImagePage, ...]]([()])
     if stage is Stage.ANALYSE:
-        estimate = load_estimate(ledger, route.model)
         try:
-            parts = plan_parts(text, recipe.category(document.category), route.num_ctx, estimate, examples)
+            category = recipe.category(document.category)
+            parts, images = _parts(ledger, settings, document, category, route, examples)
         except LlmError as error:
             raise ConfigError(error.message, error.remedy) from error
     engine = llm_engine_name(settings)
     maker = f"{engine}-{PROMPT_VERSION}-{route.model}-{route.num_ctx}"
     plans = []
-    for number, part in enumerate(parts, start=1):
+    for number, (part, shown) in enumerate(zip(parts, images, strict=True), start=1):
         is_part = len(parts) > 1
         llm = LlmParams(
             model=route.model,
@@ -62,11 +63,35 @@ def plan_llm(
             part=number if is_part else 0,
             parts=len(parts),
             spans=_spans(part) if is_part else (),
+            images=shown,
         )
         params = ReadParams(engine=engine, category=_category(document, stage), llm=llm, examples=examples)
         key = _key(document, stage, maker, recipe, params, text)
         plans.append(UnitPlan(stage, route.queue, route.model, params.model_dump(mode="json"), key))
     return plans
+
+
+def _parts(
+    ledger: Ledger,
+    settings: Settings,
+    document: DocumentRow,
+    category: Category,
+    route: Route,
+    examples: tuple[Example, ...],
+) -> tuple[list[DocumentText], list[tuple[ImagePage, ...]]]:
+    """The parts that a document is analysed in, and the pages that the model is shown with each.
+
+    Raises:
+        LlmError: as `plan_parts`.
+    """
+    text, estimate = document_text(ledger, document), load_estimate(ledger, route.model)
+    poor: list[Page] = []
+    if route.sees and may_show(document.model_failures):
+        poor = poor_pages(ledger.pages(document.id), settings.vision_below)
+    wanted = min(len(poor), settings.vision_pages)
+    most = images_beside(category, route.num_ctx, estimate, wanted, examples=examples)
+    parts = plan_parts(text, category, route.num_ctx, estimate, most, examples=examples)
+    return parts, images_of_parts(poor, parts, most)
 
 
 def plan_merge(ended: list[UnitRow]) -> list[UnitPlan]:
@@ -78,9 +103,13 @@ def plan_merge(ended: list[UnitRow]) -> list[UnitPlan]:
     if not readings or any(reading.llm is None or reading.llm.part == 0 for reading in readings):
         return []
     first = readings[0]
-    llm = first.llm.model_copy(update={"part": 0, "spans": ()}) if first.llm else None
+    llm = first.llm.model_copy(update={"part": 0, "spans": (), "images": ()}) if first.llm else None
     params = first.model_copy(update={"llm": llm})
     key = f"{ended[0].result_key}:merge"
+    if any(reading.llm and reading.llm.images for reading in readings[1:]):
+        # The first part's key stands for the text of the others, but not for their images.
+        others = hashlib.sha256("".join(unit.result_key for unit in ended[1:]).encode())
+        key = f"{key}:{others.hexdigest()[:24]}"
     return [UnitPlan(Stage.ANALYSE, ended[0].queue, ended[0].model, params.model_dump(mode="json"), key)]
 
 

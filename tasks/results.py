@@ -131,6 +131,6 @@ def put_calls(ledger: Ledger, document: DocumentRow, ended: UnitRow, calls: tupl
     if ended.is_llm and calls:
         estimate = load_estimate(ledger, ended.model)
         for call in calls:
-            if call.prompt_tokens and not call.error:
+            if call.prompt_tokens and not call.error and not call.images:  # images have tokens of their own
                 estimate.learn(call.prompt, call.prompt_tokens)
         save_estimate(ledger, estimate)

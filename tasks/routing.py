@@ -13,6 +13,9 @@ from tasks.settings import Settings
 _DECISION = frozenset({"decision", "systemone"})
 """The capability of a decision model; how servers will name it is documented nowhere yet."""
 
+_VISION = "vision"
+"""Ollama's word for a model that takes images."""
+
 
 class Route(Value):
     """Where calls to a model go."""
@@ -21,6 +24,8 @@ class Route(Value):
     queue: str
     num_ctx: int
     is_decision_model: bool = False
+    sees: bool = False
+    """Whether the model takes images."""
     reason: str
     """In words, for people."""
 
@@ -100,5 +105,6 @@ def route(known: KnownModels, name: str, num_ctx: int, settings: Settings) -> Ro
         queue=queue,
         num_ctx=num_ctx,
         is_decision_model=not _DECISION.isdisjoint(info.capabilities),
+        sees=_VISION in info.capabilities or any(same_model(name, one) for one in settings.vision_models),
         reason=reason,
     )

@@ -171,6 +171,12 @@ class Settings(BaseSettings):
     """How long a model may take to load and to read the prompt, before its first word."""
     llm_unit_seconds: float = Field(default=3600.0, gt=0)
     """Hard time limit of one unit with a language model."""
+    vision_below: float = Field(default=0.85, ge=0, le=1)
+    """Pages that OCR read with less confidence are shown to a model that takes images; 0: never."""
+    vision_pages: int = Field(default=4, ge=1, le=16)
+    """At most so many page images in one call, the worst pages first."""
+    vision_models: tuple[str, ...] = ()
+    """Models that take images, where the server does not say so (vLLM, LM Studio)."""
     allow_remote_models: bool = False
     """Allow models that Ollama runs in a cloud. Your documents would leave your machines."""
 

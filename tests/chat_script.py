@@ -25,7 +25,12 @@ class ChatScript:
     name = "script"
 
     def __init__(
-        self, script: Script, *, characters_per_token: float = 3.0, context: int | None = None
+        self,
+        script: Script,
+        *,
+        characters_per_token: float = 3.0,
+        context: int | None = None,
+        image_tokens: int = 0,
     ) -> None:
         self.requests: list[ChatRequest] = []
         self.chosen: list[tuple[str, dict[str, str]]] = []
@@ -33,6 +38,7 @@ class ChatScript:
         self._script = script
         self._characters_per_token = characters_per_token
         self._context = context
+        self._image_tokens = image_tokens
 
     def chat(self, request: ChatRequest, on_text: OnText, should_stop: ShouldStop) -> ChatReply:
         self.requests.append(request)
@@ -52,7 +58,9 @@ class ChatScript:
         return reply(text, prompt_tokens=tokens)
 
     def count(self, request: ChatRequest) -> int:
-        return int(sum(len(message.content) for message in request.messages) / self._characters_per_token)
+        images = sum(len(message.images) for message in request.messages) * self._image_tokens
+        characters = sum(len(message.content) for message in request.messages)
+        return int(characters / self._characters_per_token) + images
 
     def models(self) -> tuple[ModelInfo, ...]:
         return ()

@@ -11,7 +11,8 @@ from tasks.documents import DocumentText, Field, FieldStatus, PageText, PartAnal
 from tasks.engines.base import ReadingEngine
 from tasks.engines.llm.base import Alternative, ChatRequest, LlmError, LlmErrorKind, ReplyToken
 from tasks.engines.llm.confidence import UNMEASURED
-from tasks.engines.llm.engine import LlmEngine, plan_parts
+from tasks.engines.llm.engine import LlmEngine
+from tasks.engines.llm.parts import plan_parts
 from tasks.engines.llm.prompts import PROMPT_VERSION, SYSTEM
 from tasks.engines.llm.reply_schema import category_reply, fields_reply, json_schema
 from tasks.recipes import Category, FieldSpec, load_recipe

@@ -1,6 +1,7 @@
 """Page images: from a file to PNG on the machine that has it, from PNG to an array where it is read."""
 
 from io import BytesIO
+from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+PICTURE_SIDE = 1600
+"""Longest side in pixels of a page image for a model: on A4, small print of 6 points is 13 pixels high."""
+PICTURE_PIXELS = 1600 * 1132
+"""An A4 page of that height."""
+_QUALITY = 85
+"""Of JPEG. Even noise in colour takes no more than 1.4 MB at that size (measured), a scan far less."""
+
 
 def render(path: Path, mime: str, number: int, settings: Settings) -> bytes:
     """Page `number` (1-based) of a file as PNG, gray or RGB, at most `max_page_pixels` large.
@@ -26,12 +34,29 @@ def render(path: Path, mime: str, number: int, settings: Settings) -> bytes:
     Raises:
         FileError: this page cannot be drawn. The message speaks of "the file", whose name is not known here.
     """
-    with locate(path, mime, number, settings) as place:
-        if place.mime == Kind.PDF:
-            return _png(render_pdf(place.path, place.name, place.number, settings))
-        if place.mime in IMAGES:
-            return _png(render_image(place.path, place.name, Kind(place.mime), place.number, settings))
-    raise FileError(f"Page {number} is text, of which there is no image.")
+    return _png(_drawn(path, mime, number, settings))
+
+
+def picture(path: Path, mime: str, number: int, rotation: int, settings: Settings) -> bytes:
+    """Page `number` (1-based) of a file for a model to look at: JPEG, gray or RGB.
+
+    It is turned clockwise by `rotation` degrees (0, 90, 180 or 270), and at most PICTURE_SIDE pixels long and
+    PICTURE_PIXELS large. The same page gives the same bytes.
+
+    Raises:
+        FileError: as `render`.
+    """
+    from PIL import Image
+
+    turns = {
+        90: Image.Transpose.ROTATE_270,  # Pillow turns the other way
+        180: Image.Transpose.ROTATE_180,
+        270: Image.Transpose.ROTATE_90,
+    }
+    image = _drawn(path, mime, number, settings)
+    if rotation:
+        image = image.transpose(turns[rotation])
+    return _jpeg(_without_needless_colour(_at_most(image, PICTURE_SIDE, PICTURE_PIXELS)))
 
 
 def decode(png: bytes) -> "NDArray[np.uint8]":
@@ -48,6 +73,32 @@ def decode(png: bytes) -> "NDArray[np.uint8]":
     if image is None:
         raise FileError("The page image arrived damaged.", "Retry the document.")
     return image.astype(np.uint8, copy=False)
+
+
+def _drawn(path: Path, mime: str, number: int, settings: Settings) -> "Image":
+    with locate(path, mime, number, settings) as place:
+        if place.mime == Kind.PDF:
+            return render_pdf(place.path, place.name, place.number, settings)
+        if place.mime in IMAGES:
+            return render_image(place.path, place.name, Kind(place.mime), place.number, settings)
+    raise FileError(f"Page {number} is text, of which there is no image.")
+
+
+def _at_most(image: "Image", side: int, pixels: int) -> "Image":
+    """The image, made smaller where a side or all of it is too large."""
+    from PIL import Image
+
+    shrink = min(side / max(image.size), sqrt(pixels / (image.width * image.height)))
+    if shrink >= 1:
+        return image
+    size = max(1, int(image.width * shrink)), max(1, int(image.height * shrink))
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _jpeg(image: "Image") -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue()
 
 
 def _png(image: "Image") -> bytes:

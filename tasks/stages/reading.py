@@ -1,12 +1,13 @@
 """Stages classify and analyse: an engine reads the text of a document."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.documents import DocumentText, Failure, PartAnalysis, Stage, Value
 from tasks.engines import reading_engine
 from tasks.engines.llm.base import LlmError, LlmErrorKind
 from tasks.engines.llm.engine import LlmEngine
+from tasks.engines.llm.page_images import PageImage
 from tasks.engines.llm.tokens import TokenEstimate
 from tasks.errors import ConfigError
 from tasks.orders import LlmParams, Order, ReadParams
@@ -33,6 +34,8 @@ class ReadPayload(Value):
     fence_key: str = ""
     tokens: TokenEstimate | None = None
     """What has been learned about the model's tokens."""
+    images: tuple[int, ...] = ()
+    """The numbers of the pages whose images follow in the payload, a JPEG file each."""
 
 
 def read(
@@ -42,7 +45,7 @@ def read(
     on_text: Callable[[str], None],
     should_stop: Callable[[], bool],
 ) -> UnitResult:
-    """Classify or analyse. The payload is a `ReadPayload` as JSON.
+    """Classify or analyse. The payload is a `ReadPayload` as JSON, and behind it the page images, if any.
 
     Raises:
         UnitFailedError: the language model gave no result; carries the traces of its calls.
@@ -51,9 +54,12 @@ def read(
     params = ReadParams.model_validate(order.params)
     if params.llm is None:
         return UnitResult(_read_offline(order.stage, given, params))
+    images = [PageImage(page=page, data=data) for page, data in zip(given.images, payload[1:], strict=True)]
     client = make_client(settings)
     try:
-        return _read_by_model(order.stage, given, params, params.llm, client, settings, on_text, should_stop)
+        return _read_by_model(
+            order.stage, given, images, params, params.llm, client, settings, on_text, should_stop
+        )
     finally:
         client.close()
 
@@ -99,6 +105,7 @@ def _read_offline(stage: Stage, given: ReadPayload, params: ReadParams) -> dict[
 def _read_by_model(
     stage: Stage,
     given: ReadPayload,
+    images: Sequence[PageImage],
     params: ReadParams,
     llm: LlmParams,
     client: "ChatClient",
@@ -116,6 +123,7 @@ def _read_by_model(
         on_cpu=llm.on_cpu,
         num_thread=settings.num_thread if llm.on_cpu else None,
         keep_alive=settings.keep_alive,
+        images=images,
         on_text=on_text,
         should_stop=should_stop,
     )

@@ -11,6 +11,7 @@ from tests.ollama.answers import Answer, ClientWatch, CutError, RefusedError
 from tests.ollama.ask import Ask
 from tests.ollama.faults import Fault, FaultKind, fill
 from tests.ollama.generation import Finish, Piece, generate, rendered
+from tests.ollama.images import Seen
 from tests.ollama.journal import Call
 from tests.ollama.library import Library
 from tests.ollama.models import ModelSpec, full_name, timestamp
@@ -98,6 +99,9 @@ class Chat:
         messages = requests.messages(self.body)
         if any(m.get("images") for m in messages) and not spec.can("vision"):
             raise no_images(spec)
+        seen = Seen(spec.image_tokens)
+        messages = [seen.message(message) for message in messages]
+        self.call.images = seen.images
         return messages, None
 
     def _load_or_unload(self, spec: ModelSpec, keep_alive: float | None, ask: Ask) -> None:

@@ -40,6 +40,8 @@ class Call:
     """Context length in force."""
     loaded: bool = False
     """This request made the model load."""
+    images: list[str] = field(default_factory=list)
+    """SHA-256 of each image that a model which takes images was given, in order."""
 
     @property
     def raw(self) -> bytes:

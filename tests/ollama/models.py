@@ -44,6 +44,8 @@ class ModelSpec:
     seed: int = 0
     labelled: bool = True
     """Its weights classify by keywords. Such a model repeats a label if nothing constrains it."""
+    image_tokens: int = 0
+    """What an image costs, at least: its mark in the prompt alone costs about fifty."""
     layers: int = 2
     """48 gives about 250 tokens a second instead of 8,000."""
 

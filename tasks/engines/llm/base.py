@@ -15,6 +15,8 @@ class Message(Value):
 
     role: Literal["system", "user", "assistant"]
     content: str
+    images: tuple[bytes, ...] = Field(default=(), repr=False)
+    """JPEG files that the model is shown before the text."""
 
 
 class ChatRequest(Value):
@@ -165,6 +167,15 @@ class ChatClient(Protocol):
         ...
 
 
+class ImageNote(Value):
+    """What is kept of a page image that a model was shown: never its pixels."""
+
+    page: int
+    sha256: str
+    size: int
+    """Bytes of the JPEG file."""
+
+
 class CallTrace(Value):
     """What is kept of a call, for people who want to know why."""
 
@@ -174,7 +185,9 @@ class CallTrace(Value):
     """`classify`, `summary`, `fields`, `merge`, `repair ...`."""
     prompt_sha256: str
     prompt: str
-    """All messages, in order."""
+    """The text of all messages, in order."""
+    images: tuple[ImageNote, ...] = ()
+    """The page images that were sent along, in order."""
     reply: str = ""
     thinking: str = ""
     done_reason: str = ""

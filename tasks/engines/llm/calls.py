@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -12,6 +13,7 @@ from tasks.engines.llm.base import (
     ChatClient,
     ChatReply,
     ChatRequest,
+    ImageNote,
     LlmError,
     LlmErrorKind,
     Message,
@@ -19,7 +21,8 @@ from tasks.engines.llm.base import (
     ShouldStop,
 )
 from tasks.engines.llm.fence import neutral
-from tasks.engines.llm.prompts import SYSTEM, repair_instruction
+from tasks.engines.llm.page_images import PageImage
+from tasks.engines.llm.prompts import SYSTEM, images_note, repair_instruction
 from tasks.engines.llm.reply_schema import json_schema
 from tasks.engines.llm.tokens import TokenEstimate
 
@@ -83,6 +86,8 @@ class Caller:
         self.calls: list[CallTrace] = []
         self.context = self.num_ctx
         """How many tokens the server really has; it may admit to fewer than were asked for."""
+        self._shown: tuple[ImageNote, ...] = ()
+        """The images of the question that is being asked."""
 
     def room(self, instruction: str, max_tokens: int) -> int:
         """How many tokens a document may have beside an instruction and its reply; see `room`."""
@@ -108,8 +113,11 @@ class Caller:
         form: type[Form],
         max_tokens: int,
         top_logprobs: int = 0,
+        images: Sequence[PageImage] = (),
     ) -> Answer[Form]:
         """Ask about a document and return the valid reply. One that is not valid is shown to the model once.
+
+        Images go with the document, so that all calls about it begin with the same bytes, theirs included.
 
         Raises:
             LlmError: there is no valid reply; OVERFLOW if the prompt was too long or not read to its end.
@@ -118,7 +126,11 @@ class Caller:
             model=self.model,
             messages=(
                 Message(role="system", content=SYSTEM),
-                Message(role="user", content=f"{block}\n\n{instruction}"),
+                Message(
+                    role="user",
+                    content=f"{block}\n\n{images_note([image.page for image in images])}{instruction}",
+                    images=tuple(image.data for image in images),
+                ),
             ),
             reply_schema=json_schema(form),
             num_ctx=self.num_ctx,
@@ -128,6 +140,7 @@ class Caller:
             num_thread=self.num_thread,
             keep_alive=self.keep_alive,
         )
+        self._shown = tuple(image.note for image in images)
         reply = self._whole_reply(purpose, request)
         try:
             return Answer(_parse(form, reply), reply)
@@ -150,7 +163,14 @@ class Caller:
         raise self._bad_reply(f"gave a reply that is not valid: {problem}.")
 
     def record(
-        self, purpose: str, prompt: str, started: float, *, reply: ChatReply | None = None, error: str = ""
+        self,
+        purpose: str,
+        prompt: str,
+        started: float,
+        *,
+        images: tuple[ImageNote, ...] = (),
+        reply: ChatReply | None = None,
+        error: str = "",
     ) -> None:
         """Keep the trace of a call that began at `started` (of `time.monotonic`)."""
         trace = CallTrace(
@@ -159,6 +179,7 @@ class Caller:
             purpose=purpose,
             prompt_sha256=hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest(),
             prompt=prompt,
+            images=images,
             seconds=round(time.monotonic() - started, 3),
             error=error,
         )
@@ -202,11 +223,11 @@ class Caller:
 
     def _chat(self, purpose: str, request: ChatRequest) -> ChatReply:
         prompt = "\n\n".join(f"[{message.role}]\n{message.content}" for message in request.messages)
-        started = time.monotonic()
+        started, shown = time.monotonic(), self._shown
         try:
             reply = self.client.chat(request, self.on_text, self.should_stop)
         except LlmError as error:
-            self.record(purpose, prompt, started, error=f"{error.kind}: {error.message}")
+            self.record(purpose, prompt, started, images=shown, error=f"{error.kind}: {error.message}")
             if error.kind is LlmErrorKind.OVERFLOW:
                 self._learn_overflow(prompt, error)
             raise
@@ -215,23 +236,30 @@ class Caller:
             problem = (
                 f"{self.client.name} read {reply.prompt_tokens} of at least {least:.0f} tokens of the prompt"
             )
-            self.record(purpose, prompt, started, reply=reply, error=f"{LlmErrorKind.OVERFLOW}: {problem}")
+            overflow = f"{LlmErrorKind.OVERFLOW}: {problem}"
+            self.record(purpose, prompt, started, images=shown, reply=reply, error=overflow)
             raise LlmError(
                 LlmErrorKind.OVERFLOW,
                 f"{problem}.",
                 prompt_tokens=int(self.tokens.count(prompt)),
                 context_tokens=reply.prompt_tokens,
             )
-        self.record(purpose, prompt, started, reply=reply)
-        self.tokens.learn(prompt, reply.prompt_tokens)
+        self.record(purpose, prompt, started, images=shown, reply=reply)
+        if not shown:  # else the tokens are those of the images too
+            self.tokens.learn(prompt, reply.prompt_tokens)
         return reply
 
     def _learn_overflow(self, prompt: str, error: LlmError) -> None:
         """An overflow tells the exact length of the prompt, and perhaps that the context is smaller."""
-        if error.prompt_tokens:
+        if error.prompt_tokens and not self._shown:
             self.tokens.learn(prompt, error.prompt_tokens)
         if error.context_tokens:
             self.context = min(self.context, error.context_tokens)
+
+    def note_way_out(self, words: str) -> None:
+        """Say in the trace of the last call, which failed, what is done instead."""
+        last = self.calls[-1]
+        self.calls[-1] = last.model_copy(update={"error": f"{last.error} {words}"})
 
     def _note_problem(self, error: ValidationError) -> str:
         problem = _in_words(error)

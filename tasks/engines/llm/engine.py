@@ -1,35 +1,28 @@
 """The engine that reads documents with a language model, whatever server runs it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tasks.documents import Analysis, Classification, DocumentText, Field, PageText, PartAnalysis
 from tasks.engines.llm.base import CallTrace, ChatClient, LlmError, LlmErrorKind, OnText, ShouldStop
-from tasks.engines.llm.calls import Caller, room
+from tasks.engines.llm.calls import Caller
 from tasks.engines.llm.choosing import CategoryReader
 from tasks.engines.llm.chunks import cut
 from tasks.engines.llm.fence import document_block
 from tasks.engines.llm.grounding import Grounding, missing
 from tasks.engines.llm.merging import choose_fields
-from tasks.engines.llm.prompts import (
-    PROMPT_VERSION,
-    fields_instruction,
-    merge_instruction,
-    summary_instruction,
-)
+from tasks.engines.llm.page_images import PageImage, of_pages
+from tasks.engines.llm.parts import SUMMARY_TOKENS, Question, plan_parts
+from tasks.engines.llm.prompts import PROMPT_VERSION, merge_instruction
 from tasks.engines.llm.reply_schema import SummaryReply, fields_reply
 from tasks.engines.llm.tokens import TokenEstimate
 from tasks.examples import Example
 from tasks.languages import detect_language
 from tasks.recipes import OTHER, Category, Recipe
 
-_SUMMARY_TOKENS = 480
-_FIELD_TOKENS = 80
-"""For each field; a value with its quote seldom needs half."""
-_MANY = 999
-"""Stands for the number of a part while it is not known."""
 _CUTS = 5
 """How often a text that proved too long is cut again."""
+_WITHOUT_IMAGES = frozenset({LlmErrorKind.OVERFLOW, LlmErrorKind.REFUSED, LlmErrorKind.BAD_REPLY})
+"""Failures that images may be the reason of: a server that is away is none, and is asked again later."""
 
 
 class LlmEngine:
@@ -37,7 +30,8 @@ class LlmEngine:
 
     All calls about one document begin with the same bytes up to its end, so that the server reads it once.
     An engine serves one thread. `fence_key` is a secret of the home: the fence around a document is made
-    with it. `tokens` is the estimate learned so far, and goes on learning.
+    with it. `tokens` is the estimate learned so far, and goes on learning. `images` are shown beside the text
+    when it is analysed; whatever goes wrong with them, the text is then read alone.
     """
 
     version = PROMPT_VERSION
@@ -55,12 +49,14 @@ class LlmEngine:
         on_cpu: bool = False,
         num_thread: int | None = None,
         keep_alive: str = "15m",
+        images: Sequence[PageImage] = (),
         on_text: OnText = lambda _: None,
         should_stop: ShouldStop = lambda: False,
     ) -> None:
         self.name = model
         self.tokens = tokens or TokenEstimate(model=model)
         self._fence_key = fence_key
+        self._images = tuple(images)
         self._caller = Caller(
             client, model, num_ctx, self.tokens, on_cpu, num_thread, keep_alive, on_text, should_stop
         )
@@ -91,9 +87,15 @@ class LlmEngine:
         Raises:
             LlmError: there is no valid answer about some part.
         """
-        parts = plan_parts(document, category, self._caller.context, self.tokens, examples)
+        shown = len(self._images)
+        parts = plan_parts(document, category, self._caller.context, self.tokens, shown, examples=examples)
+        if len(parts) == 1:
+            part = self.analyse_part(document, category, examples=examples)
+            return self.merge([part], category, _characters(document))
         read = [
-            self.analyse_part(part, category, at, len(parts), examples)
+            self._read_part(
+                part, Question(category, at, len(parts), tuple(examples), of_pages(self._images, part)), _CUTS
+            )
             for at, part in enumerate(parts, start=1)
         ]
         return self.merge(read, category, _characters(document))
@@ -106,13 +108,14 @@ class LlmEngine:
         of: int = 1,
         examples: Sequence[Example] = (),
     ) -> PartAnalysis:
-        """Title, summary and fields of one part. If it proves too long it is cut, read in pieces and merged.
+        """Title, summary and fields of one part, which all images belong to.
+
+        If it proves too long it is read without them, then cut, read in pieces and merged.
 
         Raises:
             LlmError: there is no valid answer.
         """
-        place = _Place(category, number, of, tuple(examples))
-        return self._read_part(part, place, _CUTS)
+        return self._read_part(part, Question(category, number, of, tuple(examples), self._images), _CUTS)
 
     def merge(
         self, parts: Sequence[PartAnalysis], category: Category, characters: int | None = None
@@ -133,30 +136,39 @@ class LlmEngine:
             read_share=min(merged.characters / characters, 1.0) if characters else 1.0,
         )
 
-    def _read_part(self, part: DocumentText, place: "_Place", cuts_left: int) -> PartAnalysis:
-        category = place.category
+    def _read_part(self, part: DocumentText, question: Question, cuts_left: int) -> PartAnalysis:
+        category = question.category
         if not part.text.strip():
             nothing = SummaryReply.model_construct(title=part.title or part.name, summary="")
             return _part_analysis(part, nothing, tuple(missing(spec) for spec in category.fields))
         block = document_block(part, self._fence_key)
         try:
-            said = self._ask_summary("summary", block, place.summary_instruction)
-            return _part_analysis(part, said, self._read_fields(part, block, place))
+            said = self._ask_summary("summary", block, question.summary_instruction, question.images)
+            return _part_analysis(part, said, self._read_fields(part, block, question))
         except LlmError as error:
+            if question.images and error.kind in _WITHOUT_IMAGES:
+                self._caller.note_way_out("It was asked again without the images.")
+                return self._read_part(part, question.without_images(), cuts_left)
             if error.kind is not LlmErrorKind.OVERFLOW or not cuts_left:
                 raise
-            most = _room(self._caller.context, self.tokens, place)
+            most = question.room(self._caller.context, self.tokens)
             pieces = cut(part, min(self._caller.smaller(part.text, error), most), self.tokens)
             if len(pieces) == 1:
                 raise
-        return self._merge([self._read_part(piece, place, cuts_left - 1) for piece in pieces], category)
+        return self._merge([self._read_part(piece, question, cuts_left - 1) for piece in pieces], category)
 
-    def _read_fields(self, part: DocumentText, block: str, place: "_Place") -> tuple[Field, ...]:
-        category = place.category
+    def _read_fields(self, part: DocumentText, block: str, question: Question) -> tuple[Field, ...]:
+        category = question.category
         if not category.fields:
             return ()
-        form, max_tokens = fields_reply(category), _fields_tokens(category)
-        answer = self._caller.ask("fields", block, place.fields_instruction, form=form, max_tokens=max_tokens)
+        answer = self._caller.ask(
+            "fields",
+            block,
+            question.fields_instruction,
+            form=fields_reply(category),
+            max_tokens=question.fields_tokens,
+            images=question.images,
+        )
         found = answer.value.found()
         grounding = Grounding(part)
         said = [(spec, found[spec.name]) for spec in category.fields]
@@ -171,7 +183,7 @@ class LlmEngine:
         title, summary = told[0].title, told[0].summary
         texts = [f"{part.title}\n{part.summary}" for part in told]
         if len(texts) > 1:
-            budget = self._caller.room(merge_instruction(category), _SUMMARY_TOKENS)
+            budget = self._caller.room(merge_instruction(category), SUMMARY_TOKENS)
             said = self._summarise(texts, category, budget)
             title, summary = said.title, said.summary
         return PartAnalysis(
@@ -199,7 +211,7 @@ class LlmEngine:
                     raise
                 budget = min(
                     self._caller.smaller(document.text, error),
-                    self._caller.room(instruction, _SUMMARY_TOKENS),
+                    self._caller.room(instruction, SUMMARY_TOKENS),
                 )
                 groups = cut(document, budget, self.tokens)
         if not 1 < len(groups) < len(texts):
@@ -207,54 +219,13 @@ class LlmEngine:
         said = [self._summarise([page.text for page in group.pages], category, budget) for group in groups]
         return self._summarise([f"{each.title}\n{each.summary}" for each in said], category, budget)
 
-    def _ask_summary(self, purpose: str, block: str, instruction: str) -> SummaryReply:
-        answer = self._caller.ask(purpose, block, instruction, form=SummaryReply, max_tokens=_SUMMARY_TOKENS)
+    def _ask_summary(
+        self, purpose: str, block: str, instruction: str, images: Sequence[PageImage] = ()
+    ) -> SummaryReply:
+        answer = self._caller.ask(
+            purpose, block, instruction, form=SummaryReply, max_tokens=SUMMARY_TOKENS, images=images
+        )
         return answer.value
-
-
-@dataclass(frozen=True)
-class _Place:
-    """What is asked of a text: the fields of which category, as which part of how many."""
-
-    category: Category
-    number: int
-    of: int
-    examples: tuple[Example, ...] = ()
-
-    @property
-    def summary_instruction(self) -> str:
-        return summary_instruction(self.category, self.number, self.of)
-
-    @property
-    def fields_instruction(self) -> str:
-        return fields_instruction(self.category, self.number, self.of, self.examples)
-
-
-def plan_parts(
-    document: DocumentText,
-    category: Category,
-    num_ctx: int,
-    tokens: TokenEstimate,
-    examples: Sequence[Example] = (),
-) -> list[DocumentText]:
-    """The parts that a document has to be read in, which together are all of it; itself if it fits.
-
-    Raises:
-        LlmError: of kind REFUSED: the category's fields leave no room for a document.
-    """
-    return cut(document, _room(num_ctx, tokens, _Place(category, _MANY, _MANY, tuple(examples))), tokens)
-
-
-def _room(num_ctx: int, tokens: TokenEstimate, place: _Place) -> int:
-    """Tokens for a text beside the longer of the two questions: both are given the same."""
-    return min(
-        room(num_ctx, tokens, place.summary_instruction, _SUMMARY_TOKENS),
-        room(num_ctx, tokens, place.fields_instruction, _fields_tokens(place.category)),
-    )
-
-
-def _fields_tokens(category: Category) -> int:
-    return _FIELD_TOKENS * (len(category.fields) + 1)
 
 
 def _characters(document: DocumentText) -> int:

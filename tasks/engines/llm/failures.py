@@ -52,6 +52,7 @@ _BY_TEXT = tuple(
             _UNAVAILABLE,
             "The server's log says why; it is asked again later.",
         ),
+        (r"process inputs: image|\bimage: unknown format|invalid image", _REFUSED, ""),
         (r"must be of type|invalid format|json.?schema|grammar|(?:not|n't) support", _REFUSED, ""),
     )
 )

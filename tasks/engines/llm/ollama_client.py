@@ -12,6 +12,7 @@ from tasks.engines.llm.base import (
     ChatReply,
     ChatRequest,
     LlmError,
+    Message,
     ModelInfo,
     OnText,
     ReplyToken,
@@ -76,7 +77,7 @@ class OllamaClient:
         gathering = Gathering(watch, on_text)
         stream = self._ollama.chat(
             request.model,
-            [message.model_dump() for message in request.messages],
+            [_message(message) for message in request.messages],
             stream=True,
             think=False if "thinking" in model.capabilities else None,
             logprobs=True if request.top_logprobs else None,
@@ -258,6 +259,12 @@ class OllamaClient:
         if path.endswith("/v1/systemone") and no_such_route:
             return self._failures.refused("it knows no decision models", "They need Ollama 0.35 or later.")
         return self._failures.of_status(path, status, body)
+
+
+def _message(message: Message) -> dict[str, Any]:
+    """A message as the package takes it: images as bytes, because it looks for a file named like a text."""
+    plain = {"role": message.role, "content": message.content}
+    return {**plain, "images": list(message.images)} if message.images else plain
 
 
 def _options(request: ChatRequest) -> dict[str, Any]:

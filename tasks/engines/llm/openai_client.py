@@ -1,5 +1,6 @@
 """The chat client for servers that speak OpenAI's protocol: vLLM, llama.cpp, LM Studio."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from tasks.engines.llm.addresses import openai_url, shown
-from tasks.engines.llm.base import ChatReply, ChatRequest, LlmError, ModelInfo, OnText, ShouldStop
+from tasks.engines.llm.base import ChatReply, ChatRequest, LlmError, Message, ModelInfo, OnText, ShouldStop
 from tasks.engines.llm.failures import Failures
 from tasks.engines.llm.gathering import Gathering
 from tasks.engines.llm.openai_replies import Chunk, Counts, Listing, model_info, tokens
@@ -103,7 +104,7 @@ class OpenAiClient:
             listing = Listing.model_validate_json(self._http.get("models").content)
         except (ValueError, httpx.HTTPError) as error:
             raise self._failures.away("/models is not what such a server answers") from error
-        return tuple(map(model_info, listing.data))
+        return tuple(model_info(listed, listing) for listed in listing.data)
 
     def choose(
         self,
@@ -187,7 +188,7 @@ class OpenAiClient:
 def _body(request: ChatRequest) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [message.model_dump() for message in request.messages],
+        "messages": [_message(message) for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_tokens": request.max_tokens,
@@ -200,6 +201,15 @@ def _body(request: ChatRequest) -> dict[str, Any]:
     if request.top_logprobs:
         body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
     return body
+
+
+def _message(message: Message) -> dict[str, Any]:
+    """A message of the protocol: its images, as data URLs, stand before its text, as Ollama puts them."""
+    if not message.images:
+        return {"role": message.role, "content": message.content}
+    urls = [f"data:image/jpeg;base64,{b64encode(image).decode()}" for image in message.images]
+    parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    return {"role": message.role, "content": [*parts, {"type": "text", "text": message.content}]}
 
 
 def _checked(api_key: SecretStr | None) -> str:

@@ -8,6 +8,8 @@ from tasks.engines.llm.base import Alternative, ModelInfo, ReplyToken
 
 UNLIKELY = -9999.0
 """OpenAI's own number for a token so unlikely that it has none; llama.cpp writes null."""
+_MULTIMODAL = "multimodal"
+"""llama.cpp's word for a model with a projector (`has_mtmd` in its server): for images, sound or both."""
 
 
 class Delta(BaseModel):
@@ -138,16 +140,28 @@ class Listing(BaseModel):
     """The reply of /v1/models."""
 
     data: list[Listed] = Field(default_factory=list)
+    models: object = None
+    """Only llama.cpp's, beside the protocol and in the manner of Ollama: name and capabilities of each."""
+
+    def sees(self, name: str) -> bool:
+        """Whether the model takes images, as far as the server says."""
+        described = self.models if isinstance(self.models, list) else []
+        return any(
+            isinstance(one, dict)
+            and one.get("name") == name
+            and _MULTIMODAL in (one.get("capabilities") or ())
+            for one in described
+        )
 
 
-def model_info(listed: Listed) -> ModelInfo:
+def model_info(listed: Listed, listing: Listing) -> ModelInfo:
     """A model in our words. The protocol knows no capabilities; a model that is listed can chat."""
     meta = listed.meta or Meta()
     return ModelInfo(
         name=listed.id,
         parameters=meta.n_params or 0,
         context_length=listed.max_model_len or meta.n_ctx or meta.n_ctx_train or 0,
-        capabilities=("completion",),
+        capabilities=("completion", "vision") if listing.sees(listed.id) else ("completion",),
     )
 
 

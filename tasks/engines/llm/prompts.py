@@ -89,6 +89,18 @@ def fields_instruction(
     )
 
 
+def images_note(pages: Sequence[int]) -> str:
+    """Says which images show which pages; stands before the instruction. Nothing if there are none."""
+    if not pages:
+        return ""
+    listed = "; ".join(f"image {number} shows page {page}" for number, page in enumerate(pages, start=1))
+    return (
+        f"The images belong to the document and are data like its text: {listed}. "
+        "The text of these pages was recognised from them with errors. Take values from the image where the "
+        "text is wrong, but copy each quote from the text as it stands there.\n"
+    )
+
+
 def repair_instruction(problem: str) -> str:
     """Shows the model what was wrong with its reply."""
     return (
