@@ -108,10 +108,22 @@ def test_each_part_is_shown_its_own_pages_and_a_split_page_goes_with_both() -> N
     assert found[0][1] == ImagePage(number=3, rotation=90)
 
 
+@pytest.mark.parametrize(
+    ("score", "rotation", "turned"),
+    [(0.6, 180, 180), (0.4, 180, 0), (0.4, 90, 90), (0.4, 270, 270), (0.6, 0, 0)],
+)
+def test_a_page_is_turned_over_only_if_words_were_read_on_it(
+    score: float, rotation: int, turned: int
+) -> None:
+    whole = DocumentText(name="d", pages=(PageText(number=1, text="x"),))
+    [[shown]] = images_of_parts([ocr_page(1, score, rotation=rotation)], [whole], 4)
+    assert shown.rotation == turned
+
+
 def test_a_model_that_takes_images_is_shown_the_poor_pages(
     ledger: Ledger, settings: Settings, document: DocumentRow
 ) -> None:
-    put_pages(ledger, document, layer_page(1), ocr_page(2, 0.4, rotation=180), ocr_page(3, 0.95))
+    put_pages(ledger, document, layer_page(1), ocr_page(2, 0.6, rotation=180), ocr_page(3, 0.95))
     [plan] = plans(ledger, settings, document, seeing())
     assert shown(plan) == [2]
     assert plan.params["llm"]["images"] == [{"number": 2, "rotation": 180}]

@@ -14,7 +14,8 @@ class Seen:
 
     Ollama puts `[img-N]` before the text of the message that has them, and the runner puts the image's
     embeddings there. The tiny model has none, so its prompt names the image's hash instead: a prompt with
-    another image has another beginning, and costs tokens as with a real one.
+    another image has another beginning, and costs tokens as with a real one. All hashes are in one line: a
+    word that stands in two is what the scripted reader takes for the marker of a document.
     """
 
     def __init__(self, image_tokens: int) -> None:
@@ -25,7 +26,7 @@ class Seen:
         """The message with marks in place of its images."""
         marks = [self._mark(image) for image in message.get("images") or ()]
         rest = {name: value for name, value in message.items() if name != "images"}
-        return {**rest, "content": "".join(marks) + str(message.get("content", ""))} if marks else message
+        return {**rest, "content": f"{''.join(marks)}\n{message.get('content', '')}"} if marks else message
 
     def _mark(self, image: object) -> str:
         try:
@@ -38,4 +39,4 @@ class Seen:
                 500, "Failed to create new sequence: failed to process inputs: image: unknown format"
             )
         self.images.append(hashlib.sha256(data).hexdigest())
-        return f"[img-{len(self.images) - 1} {self.images[-1]}{self._padding}]\n"
+        return f"[img-{len(self.images) - 1} {self.images[-1]}{self._padding}]"
