@@ -95,8 +95,9 @@ class ReadParams(Value):
     """Only for analyse: the category that was chosen."""
     llm: "LlmParams | None" = None
     """Only for engines with a language model."""
-    examples: tuple[Example, ...] = ()
-    """What people corrected in similar documents."""
+    examples: tuple[Example, ...] = Field(default=(), exclude_if=lambda examples: not examples)
+    """What people corrected in similar documents. None leave no trace: results are kept under a hash of
+    these parameters, and those that were made without examples stay valid."""
 
 
 class ImagePage(Value):

@@ -163,7 +163,5 @@ def _key(
     document: DocumentRow, stage: Stage, maker: str, recipe: Recipe, params: ReadParams, text: DocumentText
 ) -> str:
     """Under which key a result is kept: everything that it depends on."""
-    # Left out where there are none, so that results from before there were examples are still found.
-    depends_on = params.model_dump_json(exclude=None if params.examples else {"examples"})
-    digest = hashlib.sha256(text.model_dump_json().encode() + depends_on.encode())
+    digest = hashlib.sha256(text.model_dump_json().encode() + params.model_dump_json().encode())
     return f"{document.sha256}:{stage}:{maker}:{recipe.version}:{digest.hexdigest()[:24]}"

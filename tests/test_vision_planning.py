@@ -190,11 +190,11 @@ def test_images_leave_room_for_the_text_and_never_refuse_a_document(
     assert [number for plan in found for number in shown(plan)] == list(range(1, 9))
     most = images_beside(INVOICE, CONTEXT, tokens, 16)
     assert all(1 <= len(shown(plan)) <= most for plan in found)
-    small = plans(ledger, settings, document, seeing(2048))
+    small = plans(ledger, settings, document, seeing(3072))
     assert small and all(shown(plan) == [] for plan in small)
 
 
-@pytest.mark.parametrize("context", [2048, 4096, 8192, 16384, 65536])
+@pytest.mark.parametrize("context", [3072, 4096, 8192, 16384, 65536])
 def test_images_and_text_stay_within_the_context(context: int) -> None:
     tokens = TokenEstimate(model="m")
     pages = tuple(PageText(number=number, text="word " * 400) for number in range(1, 41))

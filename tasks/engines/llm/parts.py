@@ -23,7 +23,7 @@ _MANY = 999
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a text: the fields of which category, as which part of how many, with what beside it."""
+    """What is asked of a text: fields of which category, as which part of how many, with what beside it."""
 
     category: Category
     number: int = 1
