@@ -17,6 +17,7 @@ from typing import Protocol
 from app.requests import (
     AddFiles,
     ApplyPlan,
+    AskQuestion,
     Export,
     MakePlan,
     Note,
@@ -40,6 +41,7 @@ _LANES: dict[type[Request], str] = {
     StartServices: "services",
     WatchFolder: "services",
     Export: "exporting",
+    AskQuestion: "asking",
     MakePlan: "tidying",
     ApplyPlan: "tidying",
     UndoPlan: "tidying",

@@ -6,12 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from app.clerk import Job
+from app.clerk_asking import ask
 from app.clerk_folders import tidy, watch
 from app.intake import Skipped, find_files
 from app.requests import (
     Accept,
     AddFiles,
     ApplyPlan,
+    AskQuestion,
     Cancel,
     Correct,
     CorrectSimilar,
@@ -52,21 +54,14 @@ def carry_out(settings: Settings, job: Job) -> Reply:
             reply = _start_services(settings, job)
         case AddFiles() as request:
             reply = _add(settings, job, request)
-        case Cancel(documents):
-            reply = _each(settings, job, documents, _cancel, "cancelled")
-        case Retry(documents):
-            reply = _each(settings, job, documents, _retry, "begun again")
-        case Remove(documents):
-            reply = _each(settings, job, documents, _remove, "forgotten")
-        case SetUrgent(documents, urgent):
-            word = "urgent now" if urgent else "no longer urgent"
-            reply = _each(settings, job, documents, partial(_set_urgent, urgent=urgent), word)
-        case Accept(documents):
-            reply = _each(settings, job, documents, _accept, "accepted")
+        case Cancel() | Retry() | Remove() | SetUrgent() | Accept() as request:
+            reply = _decide(settings, job, request)
         case Correct() | CorrectSimilar() as request:
             reply = _correct(settings, job, request)
         case Export() as request:
             reply = _export(settings, job, request)
+        case AskQuestion() as request:
+            reply = ask(settings, job, request)
         case WatchFolder() | UnwatchFolder() as request:
             reply = watch(settings, job, request)
         case MakePlan() | ApplyPlan() | UndoPlan() as request:
@@ -169,6 +164,21 @@ def _limited(problems: list[Problem]) -> tuple[Problem, ...]:
 
 
 # Documents
+
+
+def _decide(settings: Settings, job: Job, request: Cancel | Retry | Remove | SetUrgent | Accept) -> Reply:
+    match request:
+        case Cancel(documents):
+            return _each(settings, job, documents, _cancel, "cancelled")
+        case Retry(documents):
+            return _each(settings, job, documents, _retry, "begun again")
+        case Remove(documents):
+            return _each(settings, job, documents, _remove, "forgotten")
+        case SetUrgent(documents, urgent):
+            word = "urgent now" if urgent else "no longer urgent"
+            return _each(settings, job, documents, partial(_set_urgent, urgent=urgent), word)
+        case Accept(documents):
+            return _each(settings, job, documents, _accept, "accepted")
 
 
 def _each(

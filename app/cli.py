@@ -7,6 +7,7 @@ import click
 
 from app import __version__
 from app.commands import (
+    asking,
     decisions,
     documents,
     machine,
@@ -26,8 +27,8 @@ Exit codes:
   0  all went well              5  a setting or a recipe is wrong
   1  something unexpected       6  Redis, a worker or the supervisor is not there
   2  wrong command line         7  --wait ended with documents that could not be read
-  3  no such file or document   130  interrupted
-  4  a file cannot be taken
+  3  no such file or document   8  ask: the documents do not say, or no model answered
+  4  a file cannot be taken     130  interrupted
 """
 
 
@@ -59,6 +60,7 @@ for _command in (
     *decisions.COMMANDS,
     *services.COMMANDS,
     *searching.COMMANDS,
+    *asking.COMMANDS,
     *reviewing.COMMANDS,
     *watching.COMMANDS,
     *plans.COMMANDS,

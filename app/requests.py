@@ -96,6 +96,16 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
+class AskQuestion:
+    """Have a question answered from documents. The answer comes on a Redis stream, by `question_id`."""
+
+    question_id: str
+    question: str
+    documents: tuple[str, ...] = ()
+    """Empty for all."""
+
+
+@dataclass(frozen=True, slots=True)
 class WatchFolder:
     """Take in what is put into a folder, from now on."""
 
@@ -145,6 +155,7 @@ Request = (
     | CorrectSimilar
     | Accept
     | Export
+    | AskQuestion
     | WatchFolder
     | UnwatchFolder
     | MakePlan

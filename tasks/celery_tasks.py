@@ -19,7 +19,8 @@ from tasks.ledger import Ledger
 from tasks.orders import Order, Outcome, ReadParams
 from tasks.planning import CPU_QUEUE, GPU_QUEUE
 from tasks.publishing import publish_record, publish_unit
-from tasks.queues import DELIVER_TASK, DIGEST_TASK, RECORD_TASK, RENDER_TASK, TICK_TASK, unit_task
+from tasks.question_road import Entry, EntryKind, QuestionRoad
+from tasks.queues import ASK_TASK, DELIVER_TASK, DIGEST_TASK, RECORD_TASK, RENDER_TASK, TICK_TASK, unit_task
 from tasks.running import UnitResult, Work, prepare_unit, run_unit
 from tasks.settings import get_settings
 
@@ -121,6 +122,15 @@ def analyse(self: Any, order: dict[str, Any]) -> None:
     _read(self, Order.model_validate(order))
 
 
+@shared_task(name=ASK_TASK, bind=True)
+def ask(self: Any, home: str, question: str) -> None:
+    """Answer a question."""
+    from tasks.stages.asking import answer_question
+
+    holder = f"{self.request.hostname}:{os.getpid()}"
+    answer_question(QuestionRoad(exchange().redis, home, question), holder, get_settings())
+
+
 @shared_task(name=RECORD_TASK)
 def record(unit: int) -> None:
     """Record the outcome of a unit and release what comes next."""
@@ -162,7 +172,11 @@ def report_loss(
     What a unit raises is its outcome already, published by the child.
     """
     failure = _loss(exception)
-    if failure is None or not kwargs or "order" not in kwargs:
+    if failure is None or not kwargs:
+        return
+    if "question" in kwargs:
+        _end_question(kwargs["home"], kwargs["question"], failure)
+    if "order" not in kwargs:
         return
     from redis.exceptions import RedisError
 
@@ -173,6 +187,18 @@ def report_loss(
         log.warning("%s: lost its child, and Redis is away: %s", order.task_id, error)
         return
     publish_record(order)
+
+
+def _end_question(home: str, question: str, failure: Failure) -> None:
+    """Tell the asker. If Redis is away, the lease runs out."""
+    from redis.exceptions import RedisError
+
+    said = failure.model_copy(update={"message": failure.message.replace("Reading it", "Answering")})
+    try:
+        road = QuestionRoad(exchange().redis, home, question)
+        road.add(Entry(kind=EntryKind.FAILURE, failure=said))
+    except RedisError as error:
+        log.warning("question %s: lost its child, and Redis is away: %s", question, error)
 
 
 def _loss(exception: BaseException | None) -> Failure | None:

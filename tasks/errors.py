@@ -21,6 +21,8 @@ class ExitCode(IntEnum):
     """Redis, a worker or the supervisor is not there."""
     UNFINISHED = 7
     """`--wait` ended with documents that failed, were quarantined or cancelled."""
+    UNANSWERED = 8
+    """`ask`: the documents do not say, or no language model answered."""
     INTERRUPTED = 130
 
 

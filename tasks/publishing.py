@@ -8,6 +8,7 @@ from tasks.notify.deliver import RUN_SECONDS
 from tasks.orders import OcrParams, Order, ReadParams
 from tasks.planning import HOME_QUEUE
 from tasks.queues import (
+    ASK_TASK,
     FIRST_PRIORITY,
     NORMAL_PRIORITY,
     RECORD_TASK,
@@ -79,6 +80,22 @@ def publish_record(order: Order) -> None:
         )
     except OperationalError as error:
         log.warning("%s: home was not told of the outcome: %s", order.task_id, error)
+
+
+def publish_question(home: str, question: str, task_id: str, queue: str, settings: Settings) -> None:
+    """Have a question answered whose payload is in Redis. If the message is lost, the asker notices.
+
+    Raises:
+        OperationalError: (kombu) Redis is away.
+    """
+    _send(
+        ASK_TASK,
+        {"home": home, "question": question},
+        queue=queue,
+        task_id=task_id,
+        priority=URGENT_PRIORITY,
+        time_limit=settings.llm_unit_seconds,
+    )
 
 
 def publish_notify(task: str, home: str) -> None:

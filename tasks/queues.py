@@ -28,6 +28,7 @@ TICK_TASK = "shoebox.tick"
 RENDER_TASK = "shoebox.render"
 DELIVER_TASK = "shoebox.deliver"
 DIGEST_TASK = "shoebox.digest"
+ASK_TASK = "shoebox.ask"
 
 
 def unit_task(stage: Stage) -> str:

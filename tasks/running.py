@@ -45,15 +45,19 @@ Work = Callable[[list[bytes]], UnitResult]
 
 
 class LeaseKeeper:
-    """Renews a lease from a thread while the work goes on."""
+    """Renews a lease from a thread while the work goes on.
 
-    def __init__(self, exchange: Exchange, order: Order, token: str, seconds: float) -> None:
-        self._exchange = exchange
-        self._order = order
-        self._token = token
+    Args:
+        renew: makes the lease last for another `seconds`; False if another worker has it.
+        name: of what the lease is for, in the log.
+    """
+
+    def __init__(self, renew: Callable[[], bool], seconds: float, name: str) -> None:
+        self._renew_once = renew
         self._seconds = seconds
+        self._name = name
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name=f"lease-{order.unit}", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name=f"lease-{name}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -71,11 +75,11 @@ class LeaseKeeper:
 
         while not self._ended.wait(self._seconds / 3):
             try:
-                if not self._exchange.renew_lease(self._order, self._token, self._seconds):
-                    log.warning("%s: another worker has the lease", self._order.task_id)
+                if not self._renew_once():
+                    log.warning("%s: another worker has the lease", self._name)
                     return
             except RedisError as error:
-                log.warning("%s: the lease was not renewed: %s", self._order.task_id, error)
+                log.warning("%s: the lease was not renewed: %s", self._name, error)
 
 
 def run_unit(
@@ -91,7 +95,7 @@ def run_unit(
         log.info("%s: dropped: done, cancelled or taken", order.task_id)
         return False
     started = time.monotonic()
-    with LeaseKeeper(exchange, order, token, lease_seconds):
+    with _keeper(exchange, order, token, lease_seconds):
         try:
             ended = _attempt(order, lambda: _with_payload(exchange, order, work, needs_payload=needs_payload))
         except UnitFailedError as error:
@@ -119,7 +123,7 @@ def prepare_unit(
     token = exchange.take_lease(order, lease_seconds)
     if token is None:
         return False
-    with LeaseKeeper(exchange, order, token, lease_seconds):
+    with _keeper(exchange, order, token, lease_seconds):
         payload = _attempt(order, work)
     if isinstance(payload, Failure):
         publish_outcome(exchange, order, Outcome(issue=order.issue, failure=payload, worker=worker))
@@ -149,6 +153,10 @@ def publish_outcome(exchange: Exchange, order: Order, outcome: Outcome) -> None:
             pause.wait(1)
         else:
             return
+
+
+def _keeper(exchange: Exchange, order: Order, token: str, seconds: float) -> LeaseKeeper:
+    return LeaseKeeper(lambda: exchange.renew_lease(order, token, seconds), seconds, order.task_id)
 
 
 def _with_payload(exchange: Exchange, order: Order, work: Work, *, needs_payload: bool) -> UnitResult:

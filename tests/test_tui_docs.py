@@ -7,6 +7,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from app.tui.app import ShoeboxApp
+from app.tui.screens.ask import AskScreen
 from app.tui.screens.document import DocumentScreen
 from app.tui.screens.intray import InTray
 from app.tui.screens.machines import MachinesScreen
@@ -23,6 +24,7 @@ NODES: tuple[type[ShoeboxApp] | type[Screen[None]], ...] = (
     WatchScreen,
     TidyScreen,
     SearchScreen,
+    AskScreen,
 )
 BINDINGS = [
     binding for node in NODES for binding in node.BINDINGS if isinstance(binding, Binding) and binding.id

@@ -340,6 +340,13 @@ class ShoeboxApp(App[None]):
         if not isinstance(self.screen, SearchScreen):
             self.push_screen(SearchScreen())
 
+    def action_ask(self) -> None:
+        """Ask a question of the marked documents, else of all."""
+        from app.tui.screens.ask import AskScreen
+
+        if not isinstance(self.screen, AskScreen):
+            self.push_screen(AskScreen(sorted(self.store.marked)))
+
     def action_watch(self) -> None:
         """Show watched folders."""
         from app.tui.screens.watch import WatchScreen

@@ -19,6 +19,7 @@ def problems_of(keys: Mapping[str, str]) -> Iterator[str]:
 
 def _known_actions() -> frozenset[str]:
     from app.tui.keys import KEYS
+    from app.tui.screens.ask import AskScreen
     from app.tui.screens.document import DocumentScreen
     from app.tui.screens.intray import InTray
     from app.tui.screens.machines import MachinesScreen
@@ -26,6 +27,6 @@ def _known_actions() -> frozenset[str]:
     from app.tui.screens.tidy import TidyScreen
     from app.tui.screens.watch import WatchScreen
 
-    screens = (InTray, DocumentScreen, MachinesScreen, WatchScreen, TidyScreen, SearchScreen)
+    screens = (InTray, DocumentScreen, MachinesScreen, WatchScreen, TidyScreen, SearchScreen, AskScreen)
     bindings = [*KEYS, *(binding for screen in screens for binding in screen.BINDINGS)]
     return frozenset(one.id for one in bindings if isinstance(one, Binding) and one.id)

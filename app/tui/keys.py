@@ -20,6 +20,7 @@ KEYS: list[BindingType] = [
         tooltip="Find any action by its name.",
     ),
     Binding("ctrl+f", "search", "Search", id="shoebox.search", tooltip="Find documents by their words."),
+    Binding("ctrl+s", "ask", "Ask", id="shoebox.ask", tooltip="Ask a question of the documents."),
     Binding("ctrl+l", "watch", "Watch", id="shoebox.watch", tooltip="Folders whose files are taken in."),
     Binding("ctrl+g", "tidy", "Tidy", id="shoebox.tidy", tooltip="Plan a tidy tree of files; undo it."),
     Binding("ctrl+q", "quit", "Quit", id="shoebox.quit", tooltip="Leave. The workers go on.", priority=True),

@@ -1,0 +1,114 @@
+"""Asking a question at home: finding what to read, and handing it to a worker that has the model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tasks.asking.answering import extract
+from tasks.asking.answers import QUESTION_CHARS, Answer
+from tasks.asking.retrieval import passages
+from tasks.circuit import load_circuit
+from tasks.documents import Stage
+from tasks.errors import NotFoundError, ServiceError, ShoeboxError
+from tasks.ledger import Ledger
+from tasks.question_road import Entry, EntryKind, QuestionPayload, QuestionRoad
+from tasks.read_planning import load_estimate
+from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from tasks.routing import Route
+
+_MOST_CHARACTERS = 16_000
+"""Of all passages: more costs a model on a processor minutes and seldom adds anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that waits for a worker."""
+
+    payload: QuestionPayload
+    queue: str
+
+
+def prepare(
+    ledger: Ledger, settings: Settings, question: str, documents: Sequence[str] = ()
+) -> Asked | Answer:
+    """Find what to read: in the documents with these ids, or in all. An answer, where no model is needed.
+
+    Without a language model that is the passages that say most; without any passage, that nothing is said.
+
+    Raises:
+        NotFoundError: there are no documents to read.
+        ShoeboxError: the question is empty or too long.
+    """
+    _check(ledger, question, documents)
+    found = passages(ledger, question, documents, _MOST_CHARACTERS)
+    route = route_of(ledger, settings)
+    if isinstance(route, str):
+        return extract(question, found, route)
+    if not found:
+        return Answer(question=question, model=route.model)
+    payload = QuestionPayload(
+        question=question,
+        passages=tuple(found),
+        model=route.model,
+        num_ctx=route.num_ctx,
+        on_cpu=route.on_cpu,
+        fence_key=ledger.secret("fence key"),
+        tokens=tuple(load_estimate(ledger, route.model).recent),
+    )
+    return Asked(payload, route.queue)
+
+
+def route_of(ledger: Ledger, settings: Settings) -> "Route | str":
+    """Where questions go; or why, in words, there is no language model for them."""
+    return load_circuit(ledger).reader(Stage.ANALYSE, settings)
+
+
+def hand_over(road: QuestionRoad, asked: Asked, settings: Settings) -> None:
+    """Give a question to the workers. May be done again: it is answered once.
+
+    Raises:
+        ServiceError: Redis is away.
+    """
+    from kombu.exceptions import OperationalError
+    from redis.exceptions import RedisError
+
+    from tasks.publishing import publish_question
+
+    try:
+        road.put(asked.payload)
+        publish_question(road.home, road.question, road.task_id, asked.queue, settings)
+    except (OperationalError, RedisError) as error:
+        raise ServiceError(
+            f"Redis does not take the question: {error}.", "`./run.sh status` says how it is."
+        ) from error
+
+
+def enter_answer(road: QuestionRoad, answer: Answer) -> None:
+    """Put an answer on the stream that needed no worker.
+
+    Raises:
+        ServiceError: Redis is away.
+    """
+    from redis.exceptions import RedisError
+
+    try:
+        road.add(Entry(kind=EntryKind.ANSWER, answer=answer))
+    except RedisError as error:
+        raise ServiceError(
+            f"Redis does not take the answer: {error}.", "`./run.sh status` says how it is."
+        ) from error
+
+
+def _check(ledger: Ledger, question: str, documents: Sequence[str]) -> None:
+    if not any(character.isalnum() for character in question):
+        raise ShoeboxError("There is no question.", "Write one, such as: When does the lease end?")
+    if len(question) > QUESTION_CHARS:
+        raise ShoeboxError(
+            f"The question has {len(question):,} characters.", f"Ask in {QUESTION_CHARS:,} at most."
+        )
+    if not ledger.db.execute("SELECT 1 FROM documents LIMIT 1").fetchone():
+        raise NotFoundError("There are no documents yet.", "`./run.sh add` takes them in.")
+    if documents and not ledger.documents(ids=documents):
+        raise NotFoundError("The documents are no longer there.", "`./run.sh ls` shows those that are.")
