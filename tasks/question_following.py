@@ -17,6 +17,8 @@ LOST_SECONDS = 6.0
 """A question that nobody has and that is in no queue for so long is lost."""
 DESERTED_SECONDS = 20.0
 """So long is waited for a worker where none is up: one may just be starting."""
+_SLEPT_SECONDS = 6.0
+"""Between two looks: this machine was asleep or Redis away, so everything gets a fresh grace."""
 _AGAIN = "Ask again; `./run.sh status` says how the workers are."
 
 
@@ -77,7 +79,7 @@ class _Watch:
         now = time.monotonic()
         if now - self._looked_at < _LOOK_SECONDS:
             return
-        if now - self._looked_at > LOST_SECONDS:  # this machine slept: everything gets a fresh grace
+        if now - self._looked_at > _SLEPT_SECONDS:
             self._fine_at = self._served_at = now
         self._looked_at = now
         self._road.want()
