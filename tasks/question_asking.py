@@ -18,6 +18,7 @@ from tasks.settings import Settings
 if TYPE_CHECKING:
     from tasks.routing import Route
 
+_NO_PAGE = "No page has any of the words of the question, so nothing was read."
 _MOST_CHARACTERS = 16_000
 """Of all passages: more costs a model on a processor minutes and seldom adds anything."""
 
@@ -44,10 +45,10 @@ def prepare(
     _check(ledger, question, documents)
     found = passages(ledger, question, documents, _MOST_CHARACTERS)
     route = route_of(ledger, settings)
+    if not found:
+        return Answer(question=question, note=_NO_PAGE)
     if isinstance(route, str):
         return extract(question, found, route)
-    if not found:
-        return Answer(question=question, model=route.model)
     payload = QuestionPayload(
         question=question,
         passages=tuple(found),

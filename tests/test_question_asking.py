@@ -62,7 +62,8 @@ def test_without_a_model_the_passages_answer_and_say_why(ledger: Ledger, setting
 def test_what_no_page_speaks_of_needs_no_model(ledger: Ledger, settings: Settings) -> None:
     found = prepare(ledger, settings, "xyzzy?")
     assert isinstance(found, Answer)
-    assert (found.supported, found.passages, found.note) == ((), (), "")
+    assert (found.supported, found.passages) == ((), ())
+    assert found.note == "No page has any of the words of the question, so nothing was read."
 
 
 def test_what_cannot_be_asked_is_said(ledger: Ledger, settings: Settings) -> None:
@@ -104,6 +105,7 @@ def test_a_worker_says_how_it_ended_whatever_happens(
     assert entries[-1].answer is not None
     assert "127.0.0.1:1" in entries[-1].answer.note
     assert entries[-1].answer.passages
+    assert [call.error.split(":")[0] for call in entries[-1].answer.calls] == ["unavailable"]
 
     unset = settings.model_copy(update={"engine": "openai"})
     road = QuestionRoad(redis, "h", "unset")

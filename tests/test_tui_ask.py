@@ -1,6 +1,9 @@
 """The Ask screen: the answer comes sentence by sentence, its sources open at their page, leaving stops it."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -19,6 +22,7 @@ from tasks.ledger import Ledger
 from tasks.question_road import Entry, EntryKind
 from tasks.settings import Settings
 from tests.test_search import put
+from tests.test_tui_system import _FORBIDDEN
 from tests.tui import HOSTILE, RecordingClerk, drive, screen_text, until
 
 
@@ -89,7 +93,7 @@ def test_an_answer_appears_while_it_is_written_and_its_source_opens(
         assert isinstance(app.screen, AskScreen)
         await pilot.press(*"dep")  # letters go to the question
         assert app.screen.query_one("#question", Input).value == "dep"
-        assert "Of all 1 documents." in screen_text(app)
+        assert "Of the one document there is." in screen_text(app)
         await asked(app, pilot, feed, "What is the deposit?")
         [request] = requests(app)
         assert (request.question, request.documents) == ("What is the deposit?", ())
@@ -110,6 +114,7 @@ def test_an_answer_appears_while_it_is_written_and_its_source_opens(
         text = answer_text(app)
         assert text.index("It is 7 pounds.") < text.index("Unsupported") < text.index("It is waived.")
         assert "[1] lease.pdf  page 2" in screen_text(app)
+        assert app.screen.active_bindings["down"].binding.id == "ask.sources"  # so that help names it
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(app.screen, DocumentScreen))
         await until(pilot, lambda: "The deposit is 7." in screen_text(app))
@@ -250,3 +255,21 @@ def test_an_empty_question_is_not_asked(settings: Settings, feed: Feed) -> None:
         assert requests(app) == []
 
     drive(settings, scenario)
+
+
+_IMPORTS = """
+import json, sys
+import app.cli
+import app.tui.app, app.tui.screens.ask, tasks.exchange, tasks.question_following, redis
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_the_screen_and_its_feed_import_no_engine_and_no_celery() -> None:
+    done = subprocess.run([sys.executable, "-c", _IMPORTS], capture_output=True, text=True, check=True)
+    loaded = json.loads(done.stdout)
+    assert "tasks.question_road" in loaded
+    unwanted = [name for name in loaded if any(f"{name}.".startswith(f"{one}.") for one in _FORBIDDEN)]
+    assert unwanted == []
+    engines = [name for name in loaded if name.startswith("tasks.engines.")]
+    assert set(engines) <= {"tasks.engines.llm", "tasks.engines.llm.base"}

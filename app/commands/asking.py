@@ -33,8 +33,9 @@ _LOOK_SECONDS = 0.3
 @click.option(
     "--search", "query", default="", help="Read the documents that this search finds; see `search`."
 )
+@click.option("--trace", "with_trace", is_flag=True, help="Every call to the language model.")
 @json_option
-def ask(question: str, names: tuple[str, ...], query: str, as_json: bool) -> None:
+def ask(question: str, names: tuple[str, ...], query: str, with_trace: bool, as_json: bool) -> None:
     """Ask QUESTION of all documents, or of those that are named.
 
     A language model answers from the pages that say most about it. Every sentence names the document and the
@@ -51,8 +52,18 @@ def ask(question: str, names: tuple[str, ...], query: str, as_json: bool) -> Non
         click.echo(json.dumps(facts, ensure_ascii=False, indent=1))
     else:
         printing.end(answer)
+        if with_trace:
+            _print_trace(answer)
     if not answer.supported:
         sys.exit(ExitCode.UNANSWERED)
+
+
+def _print_trace(answer: "Answer") -> None:
+    from app.trace import call_lines
+
+    for number, call in enumerate(answer.calls, start=1):
+        click.echo(f"\ncall {number}: {call.purpose} by {visible(call.model)}")
+        click.echo("\n".join(call_lines(call)))
 
 
 def _chosen(ledger: Ledger, names: tuple[str, ...], query: str) -> list[str]:
@@ -158,7 +169,7 @@ class _Printing:
             click.echo(f"{'' if number > 1 else chr(10)}[{number}] {_place(source)}")
             click.echo("\n".join(f"    {line}" for line in _lines(source.quote)))
         if answer.note:
-            click.echo(f"No language model answered: {visible_lines(answer.note)}", err=True)
+            click.echo(visible_lines(answer.note), err=True)
         if count := len(answer.unsupported):
             noun = "sentence is" if count == 1 else "sentences are"
             click.echo(f"{count} {noun} left out: what was cited was not found there.", err=True)

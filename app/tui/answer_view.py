@@ -91,11 +91,14 @@ class AnswerView:
         if answer.note:
             yield plain_lines(answer.note, "dim")
         if answer.model and answer.passages_read:
-            noun = "document" if answer.documents_read == 1 else "documents"
-            yield plain(
-                f"{answer.model} read {answer.passages_read} passages of {answer.documents_read} {noun}.",
-                "dim",
-            )
+            passages = counted(answer.passages_read, "passage")
+            documents = counted(answer.documents_read, "document")
+            yield plain(f"{answer.model} read {passages} of {documents}.", "dim")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 document`, `2 documents`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def source_text(number: int, source: Source) -> Content:

@@ -55,7 +55,7 @@ class Answer(Value):
     model: str = ""
     """Empty if no language model was asked."""
     note: str = ""
-    """Why there is no answer of a language model, in words."""
+    """Why no language model answered, in words."""
     passages_read: int = 0
     documents_read: int = 0
     calls: tuple[CallTrace, ...] = ()

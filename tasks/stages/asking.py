@@ -51,7 +51,7 @@ def _answered(road: QuestionRoad, settings: Settings) -> Entry:
     telling = _Telling(road)
     telling.tell(Entry(kind=EntryKind.BEGUN))
     try:
-        found = _ask_or_extract(payload, telling, _Patience(road), settings)
+        found = _ask(payload, telling, _Patience(road), settings)
     except ShoeboxError as error:
         kind = "cancelled" if isinstance(error, LlmError) else "error"
         return _failed(kind, error.message, error.remedy)
@@ -61,34 +61,28 @@ def _answered(road: QuestionRoad, settings: Settings) -> Entry:
     return Entry(kind=EntryKind.ANSWER, answer=found)
 
 
-def _ask_or_extract(
-    payload: QuestionPayload, telling: "_Telling", patience: "_Patience", settings: Settings
-) -> Answer:
+def _ask(payload: QuestionPayload, telling: "_Telling", patience: "_Patience", settings: Settings) -> Answer:
     """The model's answer; where it gives none, the passages."""
+    client = make_client(settings)
+    caller = Caller(
+        client,
+        payload.model,
+        payload.num_ctx,
+        TokenEstimate(model=payload.model, recent=list(payload.tokens)),
+        payload.on_cpu,
+        settings.num_thread if payload.on_cpu else None,
+        settings.keep_alive,
+        lambda _: None,
+        patience.is_over,
+    )
     try:
-        return _ask(payload, telling, patience, settings)
+        key = bytes.fromhex(payload.fence_key)
+        return answer(caller, payload.question, payload.passages, key, telling.hear)
     except LlmError as error:
         if error.kind is LlmErrorKind.CANCELLED:
             raise
-        return extract(payload.question, payload.passages, error.message)
-
-
-def _ask(payload: QuestionPayload, telling: "_Telling", patience: "_Patience", settings: Settings) -> Answer:
-    client = make_client(settings)
-    try:
-        caller = Caller(
-            client,
-            payload.model,
-            payload.num_ctx,
-            TokenEstimate(model=payload.model, recent=list(payload.tokens)),
-            payload.on_cpu,
-            settings.num_thread if payload.on_cpu else None,
-            settings.keep_alive,
-            lambda _: None,
-            patience.is_over,
-        )
-        key = bytes.fromhex(payload.fence_key)
-        return answer(caller, payload.question, payload.passages, key, telling.hear)
+        passages = extract(payload.question, payload.passages, error.message)
+        return passages.model_copy(update={"calls": tuple(caller.calls)})
     finally:
         client.close()
 

@@ -34,7 +34,14 @@ in the In-tray, else of all. Each sentence names what it stands on; Enter there 
 whose citation is not found does not count, and is listed as unsupported. Without a language model the
 passages themselves are shown."""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "to_sources", "Sources", id="ask.sources", tooltip="Go to the sources."),
+        Binding(
+            "down",
+            "to_sources",
+            "Sources",
+            id="ask.sources",
+            tooltip="Go to the sources; Enter opens one at its page.",
+            priority=True,  # an input has the key for scrolling, which it never does
+        ),
         Binding(
             "f8", "stop", "Stop", id="ask.stop", show=False, tooltip="Stop the answer that is being written."
         ),
@@ -79,7 +86,8 @@ passages themselves are shown."""
 
     def _scope(self) -> str:
         if not self._documents:
-            return f"Of all {len(self.shell.store):,} documents."
+            count = len(self.shell.store)
+            return "Of the one document there is." if count == 1 else f"Of all {count:,} documents."
         rows = [self.shell.store.get(document) for document in self._documents[:_NAMED]]
         names = [row.name for row in rows if row is not None]
         more = ", ..." if len(self._documents) > _NAMED else ""
@@ -130,6 +138,10 @@ passages themselves are shown."""
         self.workers.cancel_group(self, "ask")
 
     # Actions
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """In the list of sources the key is the list's."""
+        return action != "to_sources" or self.focused is self.query_one("#question")
 
     def action_to_sources(self) -> None:
         """Choose between the sources."""
