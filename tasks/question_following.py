@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import cast
 
 from tasks.errors import ServiceError, ShoeboxError
@@ -44,7 +45,8 @@ def follow(road: QuestionRoad, should_stop: Callable[[], bool]) -> Generator[Ent
         try:
             yield from _entries(road, should_stop)
         finally:
-            road.leave()
+            with suppress(RedisError):  # then the sign that somebody waits runs out by itself
+                road.leave()
     except RedisError as error:
         raise ServiceError(f"Redis does not answer: {error}.", _AGAIN) from error
 

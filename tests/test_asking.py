@@ -84,7 +84,6 @@ def test_sentences_count_if_what_they_cite_is_there() -> None:
     assert [sentence.text for sentence in found.unsupported] == ["It is waived."]
     [source] = found.sources
     assert (source.document, source.page, source.start) == ("aaaa", 2, 40)
-    assert found.numbers(found.supported[0]) == (1,)
     assert (found.model, found.passages_read, found.documents_read) == ("reader:8b", 1, 1)
     assert [call.purpose for call in found.calls] == ["answer"]
 

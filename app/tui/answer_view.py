@@ -54,8 +54,8 @@ class AnswerView:
     @property
     def sources(self) -> list[Source]:
         """What the sentences so far stand on, each once; else the passages."""
-        if self.answer is not None and self.answer.passages:
-            return list(self.answer.passages)
+        if self.answer is not None:
+            return list(self.answer.sources)
         cited = (one for sentence in self._sentences if not sentence.problem for one in sentence.sources)
         return list(dict.fromkeys(cited))
 

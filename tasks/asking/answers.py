@@ -75,7 +75,3 @@ class Answer(Value):
         """The sources of the sentences that count, each once, in their order; else the passages."""
         cited = (source for sentence in self.supported for source in sentence.sources)
         return tuple(dict.fromkeys(cited)) or self.passages
-
-    def numbers(self, sentence: Sentence) -> tuple[int, ...]:
-        """Under which numbers, from 1, the sources of a sentence that counts stand in `sources`."""
-        return tuple(self.sources.index(source) + 1 for source in sentence.sources)
