@@ -66,6 +66,7 @@ def run_checks(settings: Settings) -> list[Check]:
         check_ocr_models,
         check_recipes,
         check_llm_server,
+        check_search,
         check_gpu,
         check_memory,
         check_terminal,
@@ -248,6 +249,13 @@ def check_llm_server(settings: Settings) -> Check:  # noqa: ARG001
             "Install and start Ollama (https://ollama.com/download), or set OLLAMA_HOST.",
         )
     return Check("llm server", Verdict.OK, f"Ollama {version[1].decode()} at {host}:{port}")
+
+
+def check_search(settings: Settings) -> Check:
+    """Which model search by meaning has; without one, words are searched all the same."""
+    from tasks.meaning.standing import standing_line
+
+    return Check("search by meaning", Verdict.OK, standing_line(settings))
 
 
 def check_gpu(settings: Settings) -> Check:  # noqa: ARG001

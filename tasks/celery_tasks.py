@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from celery import shared_task
@@ -20,7 +20,19 @@ from tasks.orders import Order, Outcome, ReadParams
 from tasks.planning import CPU_QUEUE, GPU_QUEUE
 from tasks.publishing import publish_record, publish_unit
 from tasks.question_road import Entry, EntryKind, QuestionRoad
-from tasks.queues import ASK_TASK, DELIVER_TASK, DIGEST_TASK, RECORD_TASK, RENDER_TASK, TICK_TASK, unit_task
+from tasks.queues import (
+    ASK_TASK,
+    DELIVER_TASK,
+    DIGEST_TASK,
+    EMBED_QUERY_TASK,
+    EMBED_TASK,
+    EMBEDDED_TASK,
+    RECORD_TASK,
+    REINDEX_TASK,
+    RENDER_TASK,
+    TICK_TASK,
+    unit_task,
+)
 from tasks.running import UnitResult, Work, prepare_unit, run_unit
 from tasks.settings import get_settings
 
@@ -161,6 +173,46 @@ def digest() -> None:
 
     with Ledger.open(get_settings()) as ledger:
         make_if_due(ledger, get_settings(), time.time())
+
+
+@shared_task(name=EMBED_TASK, bind=True)
+def embed(self: Any, batch: dict[str, Any]) -> None:
+    """Make the vectors of a batch of texts."""
+    from tasks.meaning.embedding import embed_batch
+    from tasks.meaning.publishing import publish_embedded
+
+    order, settings = Order.model_validate(batch), get_settings()
+    work = partial(embed_batch, settings=settings)
+    worker = self.request.hostname
+    if run_unit(exchange(), order, settings.lease_seconds, worker, work, needs_payload=True):
+        publish_embedded(order)
+
+
+@shared_task(name=EMBED_QUERY_TASK)
+def embed_query(query: dict[str, Any]) -> None:
+    """Make the vector of what somebody looks for now."""
+    from tasks.meaning.asking import send_reply
+    from tasks.meaning.batches import EmbedQuery
+    from tasks.meaning.embedding import embed_query as make_vector
+
+    asked = EmbedQuery.model_validate(query)
+    send_reply(exchange().redis, asked, make_vector(asked, get_settings()))
+
+
+@shared_task(name=EMBEDDED_TASK)
+def embedded() -> None:
+    """Enter vectors that were made, and have the next ones made."""
+    with Ledger.open(get_settings()) as ledger:
+        Home(ledger, get_settings(), exchange()).look_at_vectors()
+
+
+@shared_task(name=REINDEX_TASK)
+def reindex() -> None:
+    """Compare all pages with their vectors."""
+    from tasks.meaning.keeper import Keeper
+
+    with Ledger.open(get_settings()) as ledger:
+        Keeper(ledger, get_settings(), exchange()).reindex_if_due()
 
 
 @task_failure.connect

@@ -20,6 +20,7 @@ from tasks.events import Event, EventKind, emit
 from tasks.examples import Change
 from tasks.exchange import Exchange, connect
 from tasks.ledger import DocumentRow, Ledger
+from tasks.meaning.keeper import Keeper
 from tasks.notify.daily import day_due
 from tasks.notify.deliver import Delivery
 from tasks.orders import Order, Outcome, ReadParams
@@ -176,6 +177,15 @@ class Home:
             self._look_at_models()
             self._look_at_notices()
         self.release()
+        self.look_at_vectors()
+
+    def look_at_vectors(self) -> None:
+        """Enter vectors that came back, have missing ones made. What fails there stops nothing else."""
+        with _redis_may_be_away("looking at vectors"):
+            try:
+                Keeper(self.ledger, self.settings, self.exchange).tick()
+            except ServiceError as error:
+                log.warning("%s", error)
 
     def _look_at_models(self) -> None:
         """Note which models there are; begin again what waits for one, let go what waits in vain."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FIRST_PRIORITY = 0
 URGENT_PRIORITY = 3
 NORMAL_PRIORITY = 6
+LAST_PRIORITY = 9
 PRIORITY_STEPS = (0, 3, 6, 9)
 PRIORITY_SEPARATOR = "\x06\x16"
 """Between queue and priority in the names of Redis lists (kombu/transport/redis.py, Channel.sep)."""
@@ -29,6 +30,10 @@ RENDER_TASK = "shoebox.render"
 DELIVER_TASK = "shoebox.deliver"
 DIGEST_TASK = "shoebox.digest"
 ASK_TASK = "shoebox.ask"
+EMBED_TASK = "shoebox.embed"
+EMBEDDED_TASK = "shoebox.embedded"
+EMBED_QUERY_TASK = "shoebox.embed_query"
+REINDEX_TASK = "shoebox.reindex"
 
 
 def unit_task(stage: Stage) -> str:

@@ -80,6 +80,8 @@ class Found:
 
     hit: Hit
     document: DocumentRow
+    by: tuple[str, ...] = ("words",)
+    """What found it: `words`, `meaning`, or both."""
 
     def facts(self) -> list[str]:
         """What is known of the document, as far as it is: category, party, date, amount. Untrusted."""
@@ -122,7 +124,7 @@ def find_documents(ledger: Ledger, text: str, limit: int) -> list[Found]:
 
 def search(ledger: Ledger, query: Query, limit: int = 50) -> list[Hit]:
     """The best documents for a query, each with its best page; without words the newest that fit."""
-    conditions, values = _conditions(query.filters)
+    conditions, values = conditions_of(query.filters)
     wanted = [term for term in query.terms if not term.is_excluded]
     if not wanted:
         where = f"WHERE {' AND '.join(conditions)}" if conditions and query.filters else "WHERE 0"
@@ -169,18 +171,19 @@ def _pages(ledger: Ledger, match: str, conditions: list[str], values: list[str])
 
 def _match(terms: tuple[Term, ...], by_beginning: bool) -> str:
     """The terms in FTS5's own language; everything in them is quoted, so nothing acts."""
-    wanted = " AND ".join(_quoted(term, by_beginning) for term in terms if not term.is_excluded)
-    excluded = [_quoted(term, by_beginning) for term in terms if term.is_excluded]
+    wanted = " AND ".join(quoted(term, by_beginning) for term in terms if not term.is_excluded)
+    excluded = [quoted(term, by_beginning) for term in terms if term.is_excluded]
     return f"({wanted}) NOT ({' OR '.join(excluded)})" if excluded else wanted
 
 
-def _quoted(term: Term, by_beginning: bool) -> str:
+def quoted(term: Term, by_beginning: bool) -> str:
+    """A term in FTS5's own language."""
     text = term.text.replace('"', '""').replace("\0", " ")
     starred = by_beginning and not term.is_phrase and len(term.text) >= _SHORTEST_BEGINNING
     return f'"{text}"*' if starred else f'"{text}"'
 
 
-def _conditions(filters: tuple[Filter, ...]) -> tuple[list[str], list[str]]:
+def conditions_of(filters: tuple[Filter, ...]) -> tuple[list[str], list[str]]:
     """SQL for filters of documents, and its values."""
     conditions: list[str] = []
     values: list[str] = []

@@ -153,6 +153,10 @@ class Settings(BaseSettings):
     """Classifies."""
     large_model: str = "shoebox-large"
     """Finds title, summary and fields."""
+    embedding_model: str = ""
+    """Makes the vectors of search by meaning. Empty: one that the server has, if any; `off`: none."""
+    reindex_at: ClockTime = "03:30"
+    """When the vectors are compared with all pages, each night, as local time; empty: never."""
     small_num_ctx: int = Field(default=8192, ge=512)
     """Context of the small model in tokens. Always the same, because a change loads the model again."""
     large_num_ctx: int = Field(default=16384, ge=512)
@@ -215,6 +219,11 @@ class Settings(BaseSettings):
     def ledger_path(self) -> Path:
         """The SQLite file."""
         return self.data_dir / "ledger.sqlite3"
+
+    @property
+    def vectors_path(self) -> Path:
+        """The SQLite file of search by meaning, which can be thrown away and made again."""
+        return self.data_dir / "vectors.sqlite3"
 
     @property
     def spool_dir(self) -> Path:

@@ -12,14 +12,14 @@ from tasks.model_watch import ModelWatch
 from tasks.notify.outbox import open_channels
 from tasks.orders import Presence
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
-from tasks.queues import DIGEST_TASK, FIRST_PRIORITY, TICK_TASK, get_app, home_queue
+from tasks.queues import DIGEST_TASK, FIRST_PRIORITY, REINDEX_TASK, TICK_TASK, get_app, home_queue
 from tasks.settings import Settings
 
 log = logging.getLogger("shoebox.worker")
 
 _PRESENCE_SECONDS = 12.0
 _ANNOUNCE_SECONDS = 2.0
-_DIGEST_EXPIRES_SECONDS = 600.0
+_DAILY_EXPIRES_SECONDS = 600.0
 _GPU_CHILD_KILOBYTES = 2_000_000
 """A gpu child that has grown beyond this is replaced after its unit; it costs loading the models again."""
 
@@ -121,18 +121,19 @@ def beat_schedule(home: str, settings: Settings) -> dict[str, Any]:
             "expires": 5 * settings.tick_seconds,
         },
     }
-    if not settings.digest_at:
-        return {"tick": tick}
-    digest = {
-        "task": DIGEST_TASK,
-        "schedule": DailyAt(settings.digest_at),
-        "options": {"queue": home, "expires": _DIGEST_EXPIRES_SECONDS},
-    }
-    return {"tick": tick, "digest": digest}
+    schedule = {"tick": tick}
+    for name, task, at in (
+        ("digest", DIGEST_TASK, settings.digest_at),
+        ("reindex", REINDEX_TASK, settings.reindex_at),
+    ):
+        if at:
+            options = {"queue": home, "expires": _DAILY_EXPIRES_SECONDS}
+            schedule[name] = {"task": task, "schedule": DailyAt(at), "options": options}
+    return schedule
 
 
 def run_beat(settings: Settings) -> None:
-    """Send ticks to home every few seconds, and for the daily digest. Does not return normally."""
+    """Send ticks to home every few seconds, and for what is done once a day. Does not return normally."""
     app = get_app()
     app.conf.beat_schedule = beat_schedule(_broker_queue(HOME_QUEUE, settings), settings)
     # The schedule needs no memory, so it is not kept in a file that a kill could damage: the ledger knows the

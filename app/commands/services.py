@@ -45,6 +45,7 @@ def down() -> None:
 def status(as_json: bool) -> None:
     """Show services, workers, queues and how many documents are in each state."""
     from app import services
+    from tasks.meaning.standing import standing_line
 
     settings = get_settings()
     found = services.status(settings)
@@ -52,6 +53,7 @@ def status(as_json: bool) -> None:
         **json.loads(json.dumps(asdict(found), default=str)),
         "workers": _workers(settings) if found.redis.up else [],
         "language_model": _language_model(settings),
+        "search_by_meaning": standing_line(settings),
         "documents": _counts(settings),
         "notices": _notices(settings),
     }
@@ -135,6 +137,7 @@ def _print_status(facts: dict[str, Any]) -> None:
         click.echo(f"worker {visible(worker['worker'])} serves {queues} with {worker['slots']} at a time")
     if facts["language_model"]:
         click.echo(f"Language model: {visible(facts['language_model'])}")
+    click.echo(f"Search by meaning: {visible(facts['search_by_meaning'])}")
     counts = ", ".join(f"{number} {state}" for state, number in sorted(facts["documents"].items()))
     click.echo(f"Documents: {counts or 'none yet'}")
     for problem in facts["notices"] + facts["problems"]:

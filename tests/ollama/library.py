@@ -11,6 +11,7 @@ from tests.ollama.answers import BARE_JSON, Answer, RefusedError
 from tests.ollama.journal import Call
 from tests.ollama.models import ModelSpec, full_name, timestamp
 from tests.ollama.runners import RunnerPool
+from tests.ollama.word_vectors import word_vector
 
 FILE_BYTES = 876_960  # of a tiny model
 NO_NETWORK = (
@@ -149,14 +150,18 @@ class Library:
             return
         if not spec.can("embedding"):
             raise RefusedError(501, "This server does not support embeddings. Start it with `--embeddings`")
-        with self.pool.use(spec, None, requests.keep_alive(body), call) as runner:
+        num_ctx = requests.options(body).get("num_ctx")
+        with self.pool.use(spec, num_ctx, requests.keep_alive(body), call) as runner:
             inputs = [[1, *runner.server.tokens(text)] for text in texts]
             if body.get("truncate") is False and any(len(tokens) > runner.num_ctx - 2 for tokens in inputs):
                 raise RefusedError(400, "the input length exceeds the context length")
             inputs = [tokens[: runner.num_ctx - 2] for tokens in inputs]
-            got = runner.server.ask("/v1/embeddings", {"input": inputs})
-        vectors = [item["embedding"] for item in sorted(got["data"], key=lambda item: item["index"])]
-        count = got["usage"]["prompt_tokens"]
+            if spec.scripted:
+                vectors, count = [word_vector(text) for text in texts], sum(map(len, inputs))
+            else:
+                got = runner.server.ask("/v1/embeddings", {"input": inputs})
+                vectors = [item["embedding"] for item in sorted(got["data"], key=lambda item: item["index"])]
+                count = got["usage"]["prompt_tokens"]
         times = {"total_duration": 1_000_000, "load_duration": 1000}
         answer.json({"model": name, "embeddings": vectors, **times, "prompt_eval_count": count})
 

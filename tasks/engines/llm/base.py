@@ -38,6 +38,22 @@ class ChatRequest(Value):
     keep_alive: str = "15m"
 
 
+class EmbedRequest(Value):
+    """Texts that are to become vectors. A text longer than the context is an error, it is never cut."""
+
+    model: str
+    texts: tuple[str, ...]
+    num_ctx: int = Field(ge=1)
+    """Always the same for a model: another value would make the server load it again."""
+    on_cpu: bool = False
+    """Keep the model off the GPU, so that it never evicts the large one."""
+    num_thread: int | None = None
+    keep_alive: str = "15m"
+
+
+Vector = tuple[float, ...]
+
+
 class Alternative(Value):
     """A token that could have stood there, with its natural log probability before any grammar."""
 
@@ -159,6 +175,14 @@ class ChatClient(Protocol):
 
         Raises:
             LlmError: there is no answer, or the server has no decision models.
+        """
+        ...
+
+    def embed(self, request: EmbedRequest) -> tuple[Vector, ...]:
+        """A vector for each text, in their order, all of the same length and none of them zero.
+
+        Raises:
+            LlmError: there are none; OVERFLOW: one of the texts is longer than the context.
         """
         ...
 

@@ -10,6 +10,8 @@ from tasks.engines.llm.base import LlmError, LlmErrorKind
 _OVERFLOW = re.compile(
     r"exceeds the available context|context size has been exceeded"  # llama.cpp
     r"|longer than the context length"  # Ollama with "shift": false
+    r"|input length exceeds the context length"  # Ollama's /api/embed with "truncate": false
+    r"|input (?:\(\d+ tokens\) )?is too (?:large|long) to process"  # llama.cpp's /v1/embeddings
     r"|maximum context length|longer than the maximum model length"  # vLLM
     r"|context length of only|n_keep .*n_ctx",  # LM Studio
     re.IGNORECASE,

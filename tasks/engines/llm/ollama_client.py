@@ -11,13 +11,16 @@ from tasks.engines.llm.base import (
     Alternative,
     ChatReply,
     ChatRequest,
+    EmbedRequest,
     LlmError,
     Message,
     ModelInfo,
     OnText,
     ReplyToken,
     ShouldStop,
+    Vector,
 )
+from tasks.engines.llm.embeddings import checked_vectors
 from tasks.engines.llm.failures import Failures
 from tasks.engines.llm.gathering import Gathering
 from tasks.engines.llm.ollama_models import OllamaCatalogue, OnProgress, Progress, looks_remote
@@ -126,6 +129,25 @@ class OllamaClient:
         if answer is None or answer.type != "choice" or not any(map(answer.probabilities.get, choices)):
             raise self._failures.bad_reply("the decision model chose none of the choices")
         return {name: min(1.0, max(0.0, answer.probabilities.get(name, 0.0))) for name in choices}
+
+    def embed(self, request: EmbedRequest) -> tuple[Vector, ...]:
+        """A vector for each text. By default Ollama cuts long ones; `truncate` false makes that an error.
+
+        Raises:
+            LlmError: there are none; OVERFLOW: one of the texts is longer than the context.
+        """
+        self._permitted(request.model, lambda: False)
+        self._wire.begin(self._load_seconds, self._silence_seconds)
+        with self._translation():
+            reply = self._ollama.embed(
+                request.model,
+                request.texts,
+                truncate=False,
+                options=_machine_options(request),
+                keep_alive=request.keep_alive,
+            )
+            found = list(reply.embeddings)
+        return checked_vectors(found, len(request.texts), self._failures)
 
     def version(self) -> str:
         """The server's version, such as `0.32.15`.
@@ -268,11 +290,17 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _options(request: ChatRequest) -> dict[str, Any]:
-    options = {
-        "num_ctx": request.num_ctx,
+    return {
+        **_machine_options(request),
         "num_predict": request.max_tokens,
         "temperature": 0,
         "seed": SEED,
+    }
+
+
+def _machine_options(request: ChatRequest | EmbedRequest) -> dict[str, Any]:
+    options = {
+        "num_ctx": request.num_ctx,
         "num_thread": request.num_thread,
         "num_gpu": 0 if request.on_cpu else None,
     }

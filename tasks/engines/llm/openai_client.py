@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from tasks.engines.llm.addresses import openai_url, shown
-from tasks.engines.llm.base import ChatReply, ChatRequest, LlmError, Message, ModelInfo, OnText, ShouldStop
+from tasks.engines.llm.base import (
+    ChatReply,
+    ChatRequest,
+    EmbedRequest,
+    LlmError,
+    Message,
+    ModelInfo,
+    OnText,
+    ShouldStop,
+    Vector,
+)
+from tasks.engines.llm.embeddings import checked_vectors
 from tasks.engines.llm.failures import Failures
 from tasks.engines.llm.gathering import Gathering
-from tasks.engines.llm.openai_replies import Chunk, Counts, Listing, model_info, tokens
+from tasks.engines.llm.openai_replies import Chunk, Counts, Embedded, Listing, model_info, tokens
 from tasks.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -122,6 +133,23 @@ class OpenAiClient:
         raise self._failures.refused(
             f"it cannot ask {model!r} for a decision", "Decision models need Ollama 0.35 or later."
         )
+
+    def embed(self, request: EmbedRequest) -> tuple[Vector, ...]:
+        """A vector for each text. How long one may be is the server's own setting.
+
+        Raises:
+            LlmError: there are none; OVERFLOW: one of the texts is longer than the context.
+        """
+        import httpx
+
+        self._wire.begin(self._load_seconds, self._silence_seconds)
+        body = {"model": request.model, "input": list(request.texts), "encoding_format": "float"}
+        try:
+            reply = Embedded.model_validate_json(self._http.post("embeddings", json=body).content)
+        except (ValueError, httpx.HTTPError) as error:
+            raise self._failures.bad_reply("/embeddings is not what such a server answers") from error
+        found = [one.embedding for one in sorted(reply.data, key=lambda one: one.index)]
+        return checked_vectors(found, len(request.texts), self._failures)
 
     def close(self) -> None:
         """Close the connection."""

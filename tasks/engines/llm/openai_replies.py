@@ -154,6 +154,19 @@ class Listing(BaseModel):
         )
 
 
+class EmbeddedText(BaseModel):
+    """The vector of one text."""
+
+    index: int
+    embedding: list[float]
+
+
+class Embedded(BaseModel):
+    """The reply of /v1/embeddings."""
+
+    data: list[EmbeddedText]
+
+
 def model_info(listed: Listed, listing: Listing) -> ModelInfo:
     """A model in our words. The protocol knows no capabilities; a model that is listed can chat."""
     meta = listed.meta or Meta()
