@@ -48,8 +48,6 @@ _LOOK_DOCUMENTS = 50
 """In one tick: comparing a document of a thousand pages takes some 30 ms."""
 _FIRST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 600.0
-_MOST_WASTED = 20_000
-"""Places of removed vectors, some 17 MB at 768 numbers each."""
 
 
 class Trouble(Value):
@@ -126,12 +124,7 @@ class Keeper:
             for space in store.spaces():
                 look_for_changes(self.ledger, store, space, every_page=True)
                 try_again(store, space)
-                wasted = store.wasted_slots(space)
-                if wasted > _MOST_WASTED and wasted > store.pages_with_vectors(space):
-                    with store.transaction():
-                        store.compact(space)
-                    store.db.execute("VACUUM")
-            store.db.execute("PRAGMA optimize")
+            store.give_back_room()
 
     def _space(self, store: VectorStore, model: str) -> Space:
         with store.transaction():

@@ -9,13 +9,8 @@ from typing import Any
 from tasks.meaning.chunking import Chunk
 from tasks.meaning.file import VectorFile
 
-_MOST_EXACT = 2_000
-"""Of so many chunks every one is compared exactly: quicker than to scan them all by their signs."""
-_OVERSAMPLED = 10
-_FEWEST_COARSE, _MOST_COARSE = 400, 4_096
-"""How many the scan by signs hands on to be compared exactly. sqlite-vec allows no more than 4,096."""
-_SLOTS = 1_024
-"""Of a block of sqlite-vec. A block is freed only when all in it is gone; free slots are not used again."""
+_OVERSAMPLED, _FEWEST_SCANNED = 5, 400
+"""How many the scan by signs hands on to be compared exactly: for each that is wanted, and at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +24,6 @@ class Space:
     """0: there are none yet."""
     is_complete: bool
     """Whether it once held every page there was."""
-
-    @property
-    def table(self) -> str:
-        """Where its vectors are."""
-        return f"vectors_{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +58,7 @@ class VectorStore(VectorFile):
         return next(one for one in self.spaces() if (one.model, one.method) == (model, method))
 
     def give_dimensions(self, space: Space, dimensions: int) -> Space:
-        """Make room for vectors of that length."""
-        padded = -(-dimensions // 8) * 8
-        self.db.execute(
-            f"CREATE VIRTUAL TABLE {space.table} USING vec0"
-            f" (chunk INTEGER PRIMARY KEY, coarse BIT[{padded}], fine INT8[{padded}])"
-        )
+        """Note how long its vectors are."""
         self.db.execute("UPDATE spaces SET dimensions = ? WHERE id = ?", (dimensions, space.id))
         return Space(space.id, space.model, space.method, dimensions, space.is_complete)
 
@@ -83,15 +68,13 @@ class VectorStore(VectorFile):
 
     def drop(self, space: Space) -> None:
         """Forget a space with all that is in it or out for it."""
-        self.db.execute(f"DROP TABLE IF EXISTS {space.table}")
-        for table, column in (
-            ("chunks", "space"),
-            ("pages", "space"),
-            ("documents", "space"),
-            ("batches", "space"),
-            ("spaces", "id"),
-        ):
-            self.db.execute(f"DELETE FROM {table} WHERE {column} = ?", (space.id,))
+        for table in ("signs", "vectors"):
+            self.db.execute(
+                f"DELETE FROM {table} WHERE chunk IN (SELECT id FROM chunks WHERE space = ?)", (space.id,)
+            )
+        for table in ("chunks", "pages", "documents", "batches"):
+            self.db.execute(f"DELETE FROM {table} WHERE space = ?", (space.id,))
+        self.db.execute("DELETE FROM spaces WHERE id = ?", (space.id,))
 
     # Documents and pages
 
@@ -137,10 +120,8 @@ class VectorStore(VectorFile):
 
     def _remove(self, space: Space, condition: str, values: tuple[Any, ...]) -> None:
         which = f"FROM chunks WHERE space = ? AND {condition}"
-        if space.dimensions:
-            self.db.execute(
-                f"DELETE FROM {space.table} WHERE chunk IN (SELECT id {which})", (space.id, *values)
-            )
+        for table in ("signs", "vectors"):
+            self.db.execute(f"DELETE FROM {table} WHERE chunk IN (SELECT id {which})", (space.id, *values))
         self.db.execute(f"DELETE {which}", (space.id, *values))
 
     def pages_with_vectors(self, space: Space) -> int:
@@ -155,79 +136,41 @@ class VectorStore(VectorFile):
 
     def put_vector(self, space: Space, chunk: int, vector: Sequence[float]) -> None:
         """Enter the vector of a chunk, which then is neither out nor missing."""
-        floats, fine = _floats(vector), _fine(vector)
+        self.db.execute("INSERT INTO vectors VALUES (?, ?)", (chunk, _as_bytes(vector)))
         self.db.execute(
-            f"INSERT INTO {space.table} (chunk, coarse, fine)"
-            " VALUES (?, vec_quantize_binary(?), vec_int8(?))",
-            (chunk, floats, fine),
+            "INSERT INTO signs VALUES (?, ?, vec_quantize_binary(?))", (chunk, space.id, _floats(vector))
         )
         self.db.execute("UPDATE chunks SET has_vector = 1, batch = NULL, failures = 0 WHERE id = ?", (chunk,))
 
     def nearest(
         self, space: Space, vector: Sequence[float], count: int, documents: Collection[str] | None = None
     ) -> list[NearChunk]:
-        """The chunks whose vectors are nearest, the nearest first; only of these documents, if any are given.
+        """The chunks with the nearest vectors, the nearest first; only of these documents, if any are given.
 
         All are scanned by the signs of their numbers; the best of those are compared by the numbers
         themselves, as 8 bits each.
         """
         if not space.dimensions or len(vector) != space.dimensions:
             return []
-        chosen, values = self._chosen(space, vector, count, documents)
+        source = "signs WHERE space = ?"
+        values: tuple[Any, ...] = (space.id,)
+        if documents is not None:
+            source = (
+                "(SELECT id AS chunk FROM chunks WHERE space = ? AND has_vector"
+                " AND document IN (SELECT value FROM json_each(?))) JOIN signs USING (chunk)"
+            )
+            values = (space.id, json.dumps(list(documents)))
+        scanned = max(count * _OVERSAMPLED, _FEWEST_SCANNED)
         rows = self.db.execute(
-            f"WITH near AS (SELECT chunk, vec_distance_cosine(fine, vec_int8(?)) AS distance"
-            f" FROM {space.table} WHERE chunk IN ({chosen}) ORDER BY distance LIMIT ?)"
+            f"WITH scanned AS (SELECT chunk FROM {source}"
+            " ORDER BY vec_distance_hamming(vec_bit(bits), vec_quantize_binary(?)) LIMIT ?),"
+            " near AS (SELECT chunk, vec_distance_cosine(vec_int8(numbers), vec_int8(?)) AS distance"
+            " FROM scanned JOIN vectors USING (chunk) ORDER BY distance LIMIT ?)"
             ' SELECT document, number, start, "end", 1 - distance'
             " FROM near JOIN chunks ON chunks.id = near.chunk ORDER BY distance",
-            (_fine(vector), *values, count),
+            (*values, _floats(vector), scanned, _as_bytes(vector), count),
         )
         return [NearChunk(*row) for row in rows]
-
-    def _chosen(
-        self, space: Space, vector: Sequence[float], count: int, documents: Collection[str] | None
-    ) -> tuple[str, tuple[Any, ...]]:
-        """SQL that gives the chunks to be compared exactly, and its values."""
-        within = ""
-        values: tuple[str, ...] = ()
-        if documents is not None:
-            allowed = self._chunks_of(space, documents)
-            values = (json.dumps(allowed),)
-            if len(allowed) <= _MOST_EXACT:
-                return "SELECT value FROM json_each(?)", values
-            within = "AND chunk IN (SELECT value FROM json_each(?))"
-        coarse = min(max(count * _OVERSAMPLED, _FEWEST_COARSE), _MOST_COARSE)
-        scan = f"SELECT chunk FROM {space.table} WHERE coarse MATCH vec_quantize_binary(?) AND k = ? {within}"
-        return scan, (_floats(vector), coarse, *values)
-
-    def _chunks_of(self, space: Space, documents: Collection[str]) -> list[int]:
-        rows = self.db.execute(
-            "SELECT chunks.id FROM json_each(?) JOIN chunks ON chunks.space = ? AND document = value"
-            " WHERE has_vector",
-            (json.dumps(list(documents)), space.id),
-        )
-        return [row[0] for row in rows]
-
-    # Room
-
-    def wasted_slots(self, space: Space) -> int:
-        """Places of vectors that were removed."""
-        if not space.dimensions:
-            return 0
-        blocks = self.db.execute(f"SELECT count(*) FROM {space.table}_chunks").get
-        rows = self.db.execute(f"SELECT count(*) FROM {space.table}_rowids").get
-        return int(blocks) * _SLOTS - int(rows)
-
-    def compact(self, space: Space) -> None:
-        """Write all vectors anew, without the places of those that were removed."""
-        self.db.execute(
-            f"CREATE TEMP TABLE kept AS SELECT chunk, coarse, fine FROM {space.table};"
-            f" DROP TABLE {space.table}"
-        )
-        self.give_dimensions(space, space.dimensions)
-        self.db.execute(
-            f"INSERT INTO {space.table} (chunk, coarse, fine)"
-            " SELECT chunk, vec_bit(coarse), vec_int8(fine) FROM temp.kept; DROP TABLE temp.kept"
-        )
 
 
 def _floats(vector: Sequence[float]) -> bytes:
@@ -235,8 +178,7 @@ def _floats(vector: Sequence[float]) -> bytes:
     return array("f", [*vector, *(0.0 for _ in range(-len(vector) % 8))]).tobytes()
 
 
-def _fine(vector: Sequence[float]) -> bytes:
+def _as_bytes(vector: Sequence[float]) -> bytes:
     """As 8 bits each. The largest becomes 127, which is no loss: the cosine knows no length."""
     scale = 127 / max(map(abs, vector))
-    numbers = [round(number * scale) for number in vector]
-    return array("b", [*numbers, *(0 for _ in range(-len(vector) % 8))]).tobytes()
+    return array("b", [round(number * scale) for number in vector]).tobytes()
