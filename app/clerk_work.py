@@ -19,6 +19,7 @@ from app.requests import (
     CorrectSimilar,
     Export,
     MakePlan,
+    MakeQueryVector,
     Problem,
     Remove,
     Reply,
@@ -43,7 +44,7 @@ _MAX_PROBLEMS = 200
 _NOTE_SECONDS = 0.2
 
 
-def carry_out(settings: Settings, job: Job) -> Reply:
+def carry_out(settings: Settings, job: Job) -> Reply:  # noqa: PLR0912 - a case for each request
     """Do what a request asks for.
 
     Raises:
@@ -66,6 +67,8 @@ def carry_out(settings: Settings, job: Job) -> Reply:
             reply = watch(settings, job, request)
         case MakePlan() | ApplyPlan() | UndoPlan() as request:
             reply = tidy(settings, job, request)
+        case MakeQueryVector() as request:
+            reply = _make_vector(settings, job, request)
         case StopAdding():
             raise AssertionError("stopping is no work: it is done as soon as it is read")
     return reply
@@ -76,6 +79,14 @@ def _start_services(settings: Settings, job: Job) -> Reply:
 
     result = services.up(settings)
     return Reply(job.number, ok=True, message="Already up." if result.already_up else "Up.")
+
+
+def _make_vector(settings: Settings, job: Job, request: MakeQueryVector) -> Reply:
+    from tasks.meaning.asking import have_made
+
+    with Ledger.open(settings) as ledger:
+        problem = have_made(settings, ledger, request.text, request.reply_key, request.seconds)
+    return Reply(job.number, ok=not problem, message=problem or "It is being made.")
 
 
 class _Progress:

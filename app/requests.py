@@ -143,6 +143,16 @@ class UndoPlan:
     plan: int
 
 
+@dataclass(frozen=True, slots=True)
+class MakeQueryVector:
+    """Have what is looked for made into a vector, which a worker puts under a key in Redis."""
+
+    text: str
+    reply_key: str
+    seconds: float
+    """After so long nobody waits for it."""
+
+
 Request = (
     StartServices
     | AddFiles
@@ -161,6 +171,7 @@ Request = (
     | MakePlan
     | ApplyPlan
     | UndoPlan
+    | MakeQueryVector
 )
 _REQUESTS: dict[str, type[Request]] = {kind.__name__: kind for kind in get_args(Request)}
 

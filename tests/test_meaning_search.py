@@ -13,6 +13,7 @@ import pytest
 from tasks.ledger import DocumentRow, Ledger
 from tasks.meaning.asking import QueryVector, meant, query_vector
 from tasks.meaning.chunking import Chunk
+from tasks.meaning.file import extension_path
 from tasks.meaning.hybrid import find_by_meaning, joined, pages_by_meaning, search_both
 from tasks.meaning.models import METHOD, embedding_model, prefixes
 from tasks.meaning.store import Space, VectorStore
@@ -99,6 +100,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tasks.meaning.chunking import Chunk
+from tasks.meaning.file import extension_path
 from tasks.meaning.store import VectorStore
 from tasks.settings import Settings
 
@@ -315,3 +317,9 @@ def test_the_extension_is_not_loaded_where_nobody_asks_for_it() -> None:
         [sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd=Path(ROOT)
     )
     assert ended.stdout.strip() == "set()"
+
+
+def test_the_extension_is_the_one_of_the_package() -> None:
+    import sqlite_vec  # type: ignore[import-untyped]
+
+    assert extension_path() == sqlite_vec.loadable_path()

@@ -5,18 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from redis import Redis
 from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from app.requests import AddFiles
+from app.requests import AddFiles, MakeQueryVector
 from app.tui.app import ShoeboxApp
 from app.tui.screens.document import DocumentScreen
 from app.tui.screens.search import SearchScreen
+from tasks.exchange import Exchange
 from tasks.ledger import Ledger
+from tasks.meaning.batches import QueryReply, pack
 from tasks.settings import Settings
+from tests.meaning import Broker, announce, embedding_info, read, serve_cpu
+from tests.ollama.word_vectors import word_vector
 from tests.test_search import put
-from tests.tui import HOSTILE, drive, screen_text
+from tests.tui import HOSTILE, drive, screen_text, until
 
 
 async def typed(app: ShoeboxApp, pilot: Pilot[Any], text: str) -> list[str]:
@@ -103,6 +109,50 @@ def test_files_dropped_on_the_input_are_taken(settings: Settings, tmp_path: Path
         async with asyncio.timeout(10):
             while query.value != "only words":
                 await pilot.pause()
+
+    drive(settings, scenario)
+
+
+def test_what_is_found_by_meaning_joins_what_words_found(
+    settings: Settings, ledger: Ledger, redis: Redis, tmp_path: Path
+) -> None:
+    settings = settings.model_copy(update={"redis_url": SecretStr(f"unix://{tmp_path}/r.sock")})
+    announce(ledger, embedding_info())
+    serve_cpu(Exchange(redis), "here")
+    read(ledger, "garage.txt", "[b]The automobile[/b] was repaired.")
+    read(ledger, "car.txt", "Nothing of the kind")
+    broker = Broker(Exchange(redis), ledger, settings)
+    broker.index_all()
+
+    async def scenario(app: ShoeboxApp, pilot: Pilot[Any]) -> None:
+        await pilot.press("ctrl+f")
+        app.screen.query_one("#query", Input).value = "car"
+        options = app.screen.query_one(OptionList)
+        await until(pilot, lambda: options.option_count == 1)  # words are there at once
+        await until(pilot, lambda: vector_requests(app))
+        request = vector_requests(app)[0]
+        assert request.text == "car"
+        vector = QueryReply(vector=pack(word_vector("car")))
+        redis.rpush(request.reply_key, vector.model_dump_json())
+        await until(pilot, lambda: options.option_count == 2)
+        lines = [str(options.get_option_at_index(at).prompt) for at in range(2)]
+        assert "about: car.txt" in lines[0]
+        assert "page 1, by meaning: [b]The automobile[/b] was repaired." in lines[1]
+
+    drive(settings, scenario)
+
+
+def vector_requests(app: ShoeboxApp) -> list[MakeQueryVector]:
+    return [one for one in clerk_requests(app) if isinstance(one, MakeQueryVector)]
+
+
+def test_without_vectors_no_model_is_asked(settings: Settings, ledger: Ledger) -> None:
+    put(ledger, "car.txt", "The car")
+
+    async def scenario(app: ShoeboxApp, pilot: Pilot[Any]) -> None:
+        await pilot.press("ctrl+f")
+        assert len(await typed(app, pilot, "car")) == 1
+        assert vector_requests(app) == []
 
     drive(settings, scenario)
 

@@ -105,6 +105,22 @@ def query_vector(settings: Settings, ledger: Ledger, text: str, seconds: float) 
         return f"Redis is away: {error}."
 
 
+def have_made(settings: Settings, ledger: Ledger, text: str, reply_key: str, seconds: float) -> str:
+    """Have the vector made and put under a key, for another process that waits; or say why it is not."""
+    from kombu.exceptions import OperationalError
+
+    try:
+        asked = question(settings, ledger, text, reply_key)
+        if isinstance(asked, str):
+            return asked
+        publish_query(asked.query, expires=seconds)
+    except ServiceError as error:
+        return str(error)
+    except OperationalError as error:
+        return f"Redis is away: {error}."
+    return ""
+
+
 def await_vector(redis: "Redis", asked: Question, seconds: float) -> QueryVector | str:
     """Wait for the vector that was asked for; or why there is none, in words.
 

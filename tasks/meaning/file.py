@@ -9,6 +9,7 @@ import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -184,15 +185,26 @@ def discard(path: Path) -> None:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
+def extension_path() -> str:
+    """What `sqlite_vec.loadable_path` gives. Importing that package would load numpy, which takes 100 ms.
+
+    Raises:
+        ImportError: the package is not installed.
+    """
+    found = find_spec("sqlite_vec")
+    if found is None or not found.submodule_search_locations:
+        raise ImportError("the package sqlite-vec is not installed")
+    return str(Path(found.submodule_search_locations[0]) / "vec0")
+
+
 def _connected(path: Path) -> "apsw.Connection":
     import apsw
-    import sqlite_vec  # type: ignore[import-untyped]
 
     db = apsw.Connection(str(path))
     try:
         db.set_busy_timeout(_BUSY_MILLISECONDS)
         db.enable_load_extension(True)
-        db.load_extension(sqlite_vec.loadable_path())
+        db.load_extension(extension_path())
         db.enable_load_extension(False)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")

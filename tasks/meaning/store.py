@@ -137,9 +137,7 @@ class VectorStore(VectorFile):
     def put_vector(self, space: Space, chunk: int, vector: Sequence[float]) -> None:
         """Enter the vector of a chunk, which then is neither out nor missing."""
         self.db.execute("INSERT INTO vectors VALUES (?, ?)", (chunk, _as_bytes(vector)))
-        self.db.execute(
-            "INSERT INTO signs VALUES (?, ?, vec_quantize_binary(?))", (chunk, space.id, _floats(vector))
-        )
+        self.db.execute("INSERT INTO signs VALUES (?, ?, ?)", (chunk, space.id, _signs(vector)))
         self.db.execute("UPDATE chunks SET has_vector = 1, batch = NULL, failures = 0 WHERE id = ?", (chunk,))
 
     def nearest(
@@ -163,19 +161,21 @@ class VectorStore(VectorFile):
         scanned = max(count * _OVERSAMPLED, _FEWEST_SCANNED)
         rows = self.db.execute(
             f"WITH scanned AS (SELECT chunk FROM {source}"
-            " ORDER BY vec_distance_hamming(vec_bit(bits), vec_quantize_binary(?)) LIMIT ?),"
+            " ORDER BY vec_distance_hamming(vec_bit(bits), vec_bit(?)) LIMIT ?),"
             " near AS (SELECT chunk, vec_distance_cosine(vec_int8(numbers), vec_int8(?)) AS distance"
             " FROM scanned JOIN vectors USING (chunk) ORDER BY distance LIMIT ?)"
             ' SELECT document, number, start, "end", 1 - distance'
             " FROM near JOIN chunks ON chunks.id = near.chunk ORDER BY distance",
-            (*values, _floats(vector), scanned, _as_bytes(vector), count),
+            (*values, _signs(vector), scanned, _as_bytes(vector), count),
         )
         return [NearChunk(*row) for row in rows]
 
 
-def _floats(vector: Sequence[float]) -> bytes:
-    """As sqlite-vec takes floats; with zeros at the end, because signs are kept eight to a byte."""
-    return array("f", [*vector, *(0.0 for _ in range(-len(vector) % 8))]).tobytes()
+def _signs(vector: Sequence[float]) -> bytes:
+    """A bit for each number, whether it is above zero; filled up with zeros, because eight make a byte."""
+    digits = "".join("1" if number > 0 else "0" for number in vector)
+    size = -(-len(digits) // 8)
+    return int(digits.ljust(8 * size, "0"), 2).to_bytes(size, "big")
 
 
 def _as_bytes(vector: Sequence[float]) -> bytes:

@@ -12,6 +12,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from app.tui.background import in_background
+from app.tui.meaning import join_meaning
 from app.tui.screens.base import ShoeboxScreen
 from app.tui.text import plain
 from app.tui.widgets.text_input import TextInput
@@ -29,7 +30,8 @@ class SearchScreen(ShoeboxScreen):
     HELP = """\
 Words are found in the text, and in name, title, party, summary and fields. "several words" stand together,
 -word excludes. category:invoice party:acme state:review date:2026-01..2026-03 amount:>100 say how the
-document must be."""
+document must be. Where the model server has an embedding model, pages that mean what you typed join the
+list a moment later."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "enter", "open", "Open", id="search.open", tooltip="Open the document at the page.", priority=True
@@ -69,14 +71,24 @@ document must be."""
         """Find what is typed now; what was typed before is no longer of interest."""
         settings, text = self.shell.settings, event.value
         found = await in_background(lambda: _find(settings, text))
+        self._show(found, text)
+        both = await join_meaning(settings, self.shell.clerk.ask, text, found, _MOST)
+        if both is not None:
+            self._show(both, text)
+
+    def _show(self, found: list[Found], text: str) -> None:
+        """Show what was found; what was chosen of the list before stays so."""
+        options = self.query_one(OptionList)
+        at = options.highlighted
+        chosen = self._found[at].document.id if at and at < len(self._found) else ""
         self._found = found
         number = f"the best {_MOST}" if len(found) == _MOST else str(len(found))
         words = f"{number} document{'' if len(found) == 1 else 's'}"
         self.query_one("#search-words", Static).update(words if text.strip() else "")
-        options = self.query_one(OptionList)
         options.clear_options()
         options.add_options(Option(_text(one)) for one in found)
-        options.highlighted = 0 if found else None
+        places = [place for place, one in enumerate(found) if one.document.id == chosen]
+        options.highlighted = next(iter(places), 0) if found else None
 
     def action_move(self, step: int) -> None:
         """Go to another document of those that were found."""
@@ -108,6 +120,8 @@ def _text(found: Found) -> Content:
     hit = found.hit
     if hit.snippet:
         place = f"page {hit.page}" if hit.page else "about"
+        if found.by == ("meaning",):
+            place += ", by meaning"
         words = (plain(piece, "bold $accent" if is_word else "") for piece, is_word in hit.pieces())
         lines.append(Content("").join([plain(f"  {place}: ", "dim"), *words]))
     return Content("\n").join(lines)
