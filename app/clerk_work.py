@@ -44,7 +44,7 @@ _MAX_PROBLEMS = 200
 _NOTE_SECONDS = 0.2
 
 
-def carry_out(settings: Settings, job: Job) -> Reply:  # noqa: PLR0912 - a case for each request
+def carry_out(settings: Settings, job: Job) -> Reply:
     """Do what a request asks for.
 
     Raises:

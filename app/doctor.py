@@ -19,6 +19,7 @@ from app.services import find_server, status
 from app.services.folders import MIN_FREE_BYTES
 from app.services.redis_client import ask_redis, redis_place
 from tasks.errors import ExitCode, ShoeboxError
+from tasks.meaning.standing import standing_line
 from tasks.settings import Settings
 
 LOCK = Path(__file__).resolve().parent.parent / ".requirements" / "base.lock"
@@ -253,8 +254,6 @@ def check_llm_server(settings: Settings) -> Check:  # noqa: ARG001
 
 def check_search(settings: Settings) -> Check:
     """Which model search by meaning has; without one, words are searched all the same."""
-    from tasks.meaning.standing import standing_line
-
     return Check("search by meaning", Verdict.OK, standing_line(settings))
 
 

@@ -1,5 +1,6 @@
 """Finding documents by words and by meaning, and one list of both."""
 
+import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -77,7 +78,11 @@ def pages_by_meaning(
 
 def _there(ledger: Ledger, documents: Iterable[str]) -> set[str]:
     """Those that the ledger still has."""
-    return {row.id for row in ledger.documents(ids=list(documents))}
+    rows = ledger.db.execute(
+        "SELECT id FROM documents WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(documents)),),
+    )
+    return {row["id"] for row in rows}
 
 
 def find_by_meaning(settings: Settings, ledger: Ledger, text: str, vector: QueryVector) -> list[Found]:
