@@ -1,5 +1,6 @@
 """Search by meaning on a running system: real workers, a real Redis, the double of Ollama."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from app.tui.clerk import ClerkClient
+from app.tui.meaning import join_meaning
 from tasks.broker_url import redis_url
 from tasks.exchange import connect
+from tasks.search import Found
 from tests.ollama import ModelSpec, OllamaDouble
 from tests.system import System, running
 
@@ -60,6 +64,19 @@ def found(system: System, *words: str) -> dict[str, list[str]]:
     return {hit["name"]: hit["found_by"] for hit in hits}
 
 
+def joined_in_ui(system: System, text: str) -> list[Found] | None:
+    """What the terminal UI shows, through the real clerk; None where the vector did not come in time."""
+
+    async def join() -> list[Found] | None:
+        clerk = ClerkClient(system.settings, system.environment)
+        try:
+            return await join_meaning(system.settings, clerk.ask, text, [], 10)
+        finally:
+            await clerk.close()
+
+    return asyncio.run(join())
+
+
 def test_pages_are_found_by_what_they_mean_whatever_happens_meanwhile(
     system: System, double: OllamaDouble, tmp_path: Path
 ) -> None:
@@ -74,6 +91,8 @@ def test_pages_are_found_by_what_they_mean_whatever_happens_meanwhile(
     system.await_true(
         lambda: "(by meaning)" in system.run("search", "doctor").stdout, what="it is said what found it"
     )
+    joined = system.await_true(lambda: joined_in_ui(system, "vehicle"), what="the clerk has the vector made")
+    assert [(one.document.name, one.by) for one in joined] == [("one.txt", ("meaning",))]
     sent = [call.json for call in double.calls("/api/embed")]
     assert all(one["options"]["num_gpu"] == 0 for one in sent)
     prefixes = {text.partition(" ")[0] for one in sent for text in one["input"]}
