@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from tasks.asking.answering import extract
 from tasks.asking.answers import QUESTION_CHARS, Answer
-from tasks.asking.retrieval import passages
+from tasks.asking.retrieval import NearPart, RankedPage, passages
 from tasks.circuit import load_circuit
 from tasks.documents import Stage
 from tasks.errors import NotFoundError, ServiceError, ShoeboxError
 from tasks.ledger import Ledger
+from tasks.meaning.asking import query_vector
+from tasks.meaning.hybrid import pages_by_meaning
 from tasks.question_road import Entry, EntryKind, QuestionPayload, QuestionRoad
 from tasks.read_planning import load_estimate
 from tasks.settings import Settings
@@ -18,9 +20,11 @@ from tasks.settings import Settings
 if TYPE_CHECKING:
     from tasks.routing import Route
 
-_NO_PAGE = "No page has any of the words of the question, so nothing was read."
+_NO_PAGE = "No page has any of the words of the question, or comes near to it, so nothing was read."
 _MOST_CHARACTERS = 16_000
 """Of all passages: more costs a model on a processor minutes and seldom adds anything."""
+_MEANING_SECONDS = 2.0
+_NEAR_PAGES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ def prepare(
         ShoeboxError: the question is empty or too long.
     """
     _check(ledger, question, documents)
-    found = passages(ledger, question, documents, _MOST_CHARACTERS)
+    near = _near(ledger, settings, question, documents)
+    found = passages(ledger, question, documents, _MOST_CHARACTERS, near)
     route = route_of(ledger, settings)
     if not found:
         return Answer(question=question, note=_NO_PAGE)
@@ -59,6 +64,18 @@ def prepare(
         tokens=tuple(load_estimate(ledger, route.model).recent),
     )
     return Asked(payload, route.queue)
+
+
+def _near(ledger: Ledger, settings: Settings, question: str, documents: Sequence[str]) -> list[NearPart]:
+    """What is near to the question in meaning; nothing where that is not known in time."""
+    vector = query_vector(settings, ledger, question, _MEANING_SECONDS)
+    if isinstance(vector, str):
+        return []
+    try:
+        pages = pages_by_meaning(settings, ledger, vector, documents or None, _NEAR_PAGES)
+    except ServiceError:
+        return []
+    return [NearPart(RankedPage(one.document, one.page), one.start, one.end) for one in pages]
 
 
 def route_of(ledger: Ledger, settings: Settings) -> "Route | str":

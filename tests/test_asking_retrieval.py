@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tasks.asking.retrieval import RankedPage, passages, question_words, ranked_pages, windows
+from tasks.asking.retrieval import NearPart, RankedPage, passages, question_words, ranked_pages, windows
 from tasks.ledger import Ledger
 from tests.test_search import put
 
@@ -123,3 +123,25 @@ def test_windows_lie_in_the_page_and_apart(text: str, words: list[str]) -> None:
     places = [0, *(place for window in found for place in window), len(text)]
     assert places == sorted(places)
     assert all(start < end for start, end in found)
+
+
+def test_what_is_near_in_meaning_is_read_at_its_place(ledger: Ledger, papers: dict[str, str]) -> None:
+    power, lease = RankedPage(papers["strom.pdf"], 1), RankedPage(papers["lease.pdf"], 2)
+    near = [NearPart(power, 14, 29), NearPart(lease, 0, 40)]
+    found = passages(ledger, "What does electricity cost?", (), MUCH, near)
+    assert [(one.document, one.page, one.text) for one in found] == [
+        (power.document, 1, "Stromlieferung,"[:15]),
+        (lease.document, 2, FILLER[:40]),
+    ]
+
+
+def test_a_page_that_both_find_comes_first_and_around_its_words(
+    ledger: Ledger, papers: dict[str, str]
+) -> None:
+    power, lease = RankedPage(papers["strom.pdf"], 1), RankedPage(papers["lease.pdf"], 2)
+    found = passages(
+        ledger, "What is the deposit?", (), MUCH, [NearPart(power, 0, 20), NearPart(lease, 0, 20)]
+    )
+    assert (found[0].document, found[0].page) == (lease.document, 2)
+    assert "deposit is two months' rent" in found[0].text
+    assert [one.document for one in found].count(power.document) == 1

@@ -63,7 +63,10 @@ def test_what_no_page_speaks_of_needs_no_model(ledger: Ledger, settings: Setting
     found = prepare(ledger, settings, "xyzzy?")
     assert isinstance(found, Answer)
     assert (found.supported, found.passages) == ((), ())
-    assert found.note == "No page has any of the words of the question, so nothing was read."
+    assert (
+        found.note
+        == "No page has any of the words of the question, or comes near to it, so nothing was read."
+    )
 
 
 def test_what_cannot_be_asked_is_said(ledger: Ledger, settings: Settings) -> None:

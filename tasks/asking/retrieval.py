@@ -1,4 +1,4 @@
-"""The passages that a question is answered from, found by the ledger's full-text index."""
+"""The passages that a question is answered from: found by its words, and by its meaning where it is known."""
 
 import json
 import re
@@ -25,6 +25,7 @@ _WINDOW = 1_200
 """Characters of a passage; a page that is not much longer is taken whole."""
 _WINDOWS = 2
 """Of one page."""
+_RANK_OFFSET = 60
 _LEAST_PASSAGE = 80
 """What is left of the budget is not worth a shorter piece."""
 
@@ -37,20 +38,38 @@ class RankedPage:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class NearPart:
+    """A part of a page that is near to the question in meaning."""
+
+    page: RankedPage
+    start: int
+    end: int
+
+
 def passages(
-    ledger: Ledger, question: str, documents: Sequence[str], budget_characters: int
+    ledger: Ledger,
+    question: str,
+    documents: Sequence[str],
+    budget_characters: int,
+    near: Sequence[NearPart] = (),
 ) -> list[Passage]:
     """What to read for a question, the best first, from these documents or, if none are named, from all.
 
-    Of named documents, pages that have none of the words come last: few documents are read whole.
+    `near` are parts that are near in meaning, the nearest first. Of named documents, pages that neither found
+    come last: few documents are read whole.
     """
     words = question_words(question)
     names = _names(ledger)
+    parts = {part.page: (part.start, part.end) for part in reversed(near)}
+    by_words = ranked_pages(ledger, question, documents, _MOST_PAGES)
+    ranked = _joined(by_words, [part.page for part in near])
     found: list[Passage] = []
     left = budget_characters
-    for page in _pages(ledger, question, documents):
+    for page in _pages(ledger, ranked, documents):
         text = _page_text(ledger, page)
-        for start, end in windows(text, words):
+        is_only_near = page in parts and page not in by_words
+        for start, end in [parts[page]] if is_only_near else windows(text, words):
             if left < _LEAST_PASSAGE:
                 return found
             piece = text[start : min(end, start + left)]
@@ -124,12 +143,21 @@ def windows(
     return sorted(chosen) or ([_at_lines(text, 0, size)] if text.strip() else [])
 
 
-def _pages(ledger: Ledger, question: str, documents: Sequence[str]) -> Iterator[RankedPage]:
+def _joined(by_words: Sequence[RankedPage], by_meaning: Sequence[RankedPage]) -> list[RankedPage]:
+    """One ranking of two, by reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+    scores: dict[RankedPage, float] = {}
+    for pages in (by_words, list(dict.fromkeys(by_meaning))):
+        for rank, page in enumerate(pages, start=1):
+            scores[page] = scores.get(page, 0.0) + 1 / (_RANK_OFFSET + rank)
+    return sorted(scores, key=lambda page: -scores[page])
+
+
+def _pages(ledger: Ledger, ranked: Sequence[RankedPage], documents: Sequence[str]) -> Iterator[RankedPage]:
     """Pages to read: not too many of one document, so that others have their say."""
     most = max(_PAGES_A_DOCUMENT, _PAGES_OF_FEW // len(documents)) if documents else _PAGES_A_DOCUMENT
     counts: dict[str, int] = {}
     given = set()
-    for page in ranked_pages(ledger, question, documents, _MOST_PAGES):
+    for page in ranked:
         counts[page.document] = counts.get(page.document, 0) + 1
         if counts[page.document] <= most:
             given.add(page)
