@@ -405,6 +405,19 @@ def test_the_attached_invoice_outranks_the_mail_it_came_with(tmp_path: Path) -> 
     assert parties(mail, "email")["sender"] == "Gärtnerei Grünwald"
 
 
+def test_a_mark_beside_a_heading_is_no_sender_where_a_company_stands_below() -> None:
+    """As OCR reads a page whose label and picture stand in one row."""
+    text = (
+        "Rechnungssteller\tNORDSTERN\nelektronische\nRechnung\nLieferhaus GmbH\nAm Markt 3\n12345 Kiel\n"
+        "Rechnungsnummer\t17"
+    )
+    page = DocumentText(name="scan.pdf", pages=(PageText(number=1, text=text),))
+    assert parties(page, "invoice")["seller"] == "Lieferhaus GmbH"
+    beside = text.replace("NORDSTERN", "Nordstern AG")
+    page = DocumentText(name="scan.pdf", pages=(PageText(number=1, text=beside),))
+    assert parties(page, "invoice")["seller"] == "Nordstern AG"
+
+
 def test_the_parties_of_every_made_invoice_are_found(tmp_path: Path) -> None:
     truth = json.loads((samples.make_corpus(tmp_path, 10)[0].parent / "truth.json").read_text("utf-8"))
     for name, expected in truth.items():

@@ -120,11 +120,17 @@ def _after_label(reading: Reading, index: int, hit: Hit) -> Party | None:
             return party
     if rest and (colon or inline):
         return None
-    for below in reading.lines[index + 1 : index + 4]:
-        party = _name_at(below, 0, hit.score - 0.05 - 0.2 * inline)
-        if below.page is line.page and party:
-            return party
-    return None
+    following = [below for below in reading.lines[index + 1 : index + 6] if below.page is line.page]
+    named = [_name_at(below, 0, hit.score - 0.05 - 0.2 * inline) for below in following]
+    first = next((party for party in named[:3] if party), None)
+    if first and _in_same_row(line, first.line) and not has_legal_form(first.name):
+        # What stands beside a heading may be a mark across the page: a company below it says more.
+        return next((party for party in named if party and has_legal_form(party.name)), first)
+    return first
+
+
+def _in_same_row(left: TextLine, right: TextLine) -> bool:
+    return left.start < right.start and "\n" not in left.page.text[left.start : right.start]
 
 
 def _name_at(line: TextLine, begin: int, score: float) -> Party | None:
