@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import astuple
 
 from tasks.documents import Field, FieldStatus
+from tasks.engines.llm.prompts import PROMPT_VERSION
 from tasks.ledger import DocumentRow, Ledger
 from tasks.planning import document_text
 from tasks.recipes import Category, FieldSpec
@@ -22,7 +23,7 @@ def put_correction(ledger: Ledger, document: DocumentRow, field: str, old: str, 
         old,
         new,
         by.name,
-        by.prompt_version,
+        PROMPT_VERSION if by.is_llm else "",
         time.time(),
         sure,
         document.category,

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from tasks.documents import Stage, State
-from tasks.engines.llm.prompts import PROMPT_VERSION
 from tasks.ledger import DocumentRow, Ledger
 from tasks.units import units_of
 
@@ -47,8 +46,7 @@ class Giver:
     """Who gave a value: an engine with its model if it has one, or `BY_PERSON`; empty if nobody did."""
 
     name: str = ""
-    prompt_version: str = ""
-    """Empty where it was no language model."""
+    is_llm: bool = False
 
 
 def giver(ledger: Ledger, document: DocumentRow, field: str) -> Giver:
@@ -63,7 +61,7 @@ def reader(ledger: Ledger, document: DocumentRow, stage: Stage) -> Giver:
     done = [unit for unit in units_of(ledger, document.id, stage) if unit.state is State.DONE]
     if not done:
         return Giver()
-    return Giver(done[-1].reader, PROMPT_VERSION if done[-1].is_llm else "")
+    return Giver(done[-1].reader, done[-1].is_llm)
 
 
 def corrections(ledger: Ledger, document: str) -> list[Correction]:

@@ -16,7 +16,7 @@ from app.tui.app import ShoeboxApp
 from app.tui.clerk import ClerkClient
 from app.tui.screens.ask import AskScreen
 from tasks.broker_url import redis_url
-from tasks.exchange import connect
+from tasks.exchange import Exchange, connect
 from tasks.ledger import Ledger
 from tests.ollama import Call, FaultKind, ModelSpec, OllamaDouble
 from tests.system import System, running
@@ -227,15 +227,31 @@ def test_a_worker_that_dies_while_it_answers_is_noticed(system: System, double: 
     with Asking(system) as asking:
         await_call(system, double, before)
         child = holder(system)
-        system.kill(system.program_pid("gpu"))
+        worker = system.program_pid("gpu")
+        system.kill(worker)
         system.kill(child)
         code, out, err = asking.end()
     assert (code, out) == (6, "")
     assert "The worker that was answering died." in err
     double.clear()
-    await_models(system)
+    await_another_worker(system, worker)
     double.order(FaultKind.REPLY, text=said(GOOD), model="shoebox-large")
     assert "780 pounds" in system.run("ask", QUESTION).stdout
+
+
+def await_another_worker(system: System, dead: int) -> None:
+    """Wait until another gpu worker has said that it reaches the models, and home knows."""
+
+    def is_there() -> bool:
+        redis = connect(redis_url(system.settings))
+        try:
+            workers = Exchange(redis).presence()
+        finally:
+            redis.close()
+        return any("gpu" in worker.queues and worker.pid != dead and worker.models for worker in workers)
+
+    system.await_true(is_there, what="another gpu worker reaches the models")
+    await_models(system)
 
 
 def test_a_question_overtakes_the_documents_that_wait(
