@@ -32,6 +32,7 @@ def queries(words: list[str]) -> dict[str, str]:
         "the beginning of a word": words[30_000][:6],
         "a phrase": f'"{words[1]} {words[2]}"',
         "a word, a category, three months": f"{words[40]} category:invoice date:2026-01..2026-03",
+        "a word, one month": f"{words[40]} date:2026-03",
         "an amount alone": "amount:>9900",
     }
 
