@@ -179,8 +179,8 @@ def test_without_a_terminal_the_help_is_printed(system: System) -> None:
 def test_a_changed_key_works_from_the_settings_file(system: System) -> None:
     config = system.folder / "config" / "shoebox"
     config.mkdir(parents=True, exist_ok=True)
-    (config / "config.toml").write_text('[keys]\n"intray.retry" = "ctrl+r"\n')
+    (config / "config.toml").write_text('[keys]\n"intray.retry" = "ctrl+x"\n')
     with opened(system) as terminal:
-        terminal.await_text("^r")
+        terminal.await_text("^x")
         terminal.send(QUIT)
         assert terminal.await_end() == 0

@@ -32,7 +32,7 @@ from app.tui.screens.base import ShoeboxScreen
 from app.tui.screens.confirm import Confirm
 from app.tui.screens.help import HelpScreen
 from app.tui.screens.intray import InTray
-from app.tui.store import DocumentStore
+from app.tui.store import DocumentStore, Filter
 from app.tui.terminal import end_with_terminal
 from app.tui.watching import look_at_ledger, look_at_machines
 from app.tui.widgets.path_input import PathInput
@@ -332,6 +332,18 @@ class ShoeboxApp(App[None]):
 
         if not isinstance(self.screen, MachinesScreen):
             self.push_screen(MachinesScreen())
+
+    def action_review(self) -> None:
+        """Go through what needs review: the first document of it; the others follow as each is decided."""
+        from app.tui.screens.document import DocumentScreen
+
+        self.store.show(Filter.REVIEW)
+        if not self.store.view:
+            self.say("Nothing needs review.")
+            return
+        if isinstance(self.screen, DocumentScreen):
+            self.pop_screen()
+        self.open_document(self.store.view[0])
 
     def action_search(self) -> None:
         """Find documents."""

@@ -19,6 +19,7 @@ KEYS: list[BindingType] = [
         id="shoebox.palette",
         tooltip="Find any action by its name.",
     ),
+    Binding("ctrl+r", "review", "Review", id="shoebox.review", tooltip="Go through what needs review."),
     Binding("ctrl+f", "search", "Search", id="shoebox.search", tooltip="Find documents by their words."),
     Binding("ctrl+s", "ask", "Ask", id="shoebox.ask", tooltip="Ask a question of the documents."),
     Binding("ctrl+l", "watch", "Watch", id="shoebox.watch", tooltip="Folders whose files are taken in."),

@@ -18,7 +18,7 @@ from app.tui.widgets.document_text import DocumentText
 from app.tui.widgets.field_list import FieldLine, FieldList
 from app.tui.widgets.path_input import PathInput
 from tasks.calibration import Sureness
-from tasks.documents import FINAL_STATES
+from tasks.documents import FINAL_STATES, State
 from tasks.errors import ConfigError
 from tasks.ledger import DocumentRow
 from tasks.said import CATEGORY
@@ -68,6 +68,8 @@ What you corrected stays, also when the document is read again."""
         self._correct_at_once = correct
         self._document: DocumentRow | None = None
         self._page = 1
+        self._place = 0
+        """Where it is in the In-tray, or was before it left what is shown there."""
         self._view = View.FIELDS
 
     def body(self) -> Iterable[Widget]:
@@ -144,11 +146,13 @@ What you corrected stays, also when the document is read again."""
             return
         self._document = document
         position = self.shell.store.position(self._document_id)
+        if position is not None:
+            self._place = position
         place = "" if position is None else f"{position + 1:,} of {len(self.shell.store.view):,}"
         self.query_one("#heading", Static).update(heading(document, row, place))
         self.query_one(DocumentText).load(document)
         lines = field_lines(document, ledger.fields(self._document_id), Sureness(ledger, document))
-        await self.query_one(FieldList).show(list(lines))
+        await self.query_one(FieldList).show(list(lines), document.id, doubted=_doubted(document))
 
     # What is shown
 
@@ -265,11 +269,21 @@ What you corrected stays, also when the document is read again."""
 
     def accepted(self) -> None:
         """Go on with the next document."""
+        if self._neighbour(1) is None:
+            self.shell.say("That was the last one.")
         self.run_worker(self.action_neighbour(1), exit_on_error=False)
+
+    def _neighbour(self, step: int) -> str | None:
+        store = self.shell.store
+        if store.position(self._document_id) is not None:
+            return store.neighbour(self._document_id, step)
+        # A decision may have taken it out of what is shown: the next one stands in its place.
+        at = self._place if step > 0 else self._place - 1
+        return store.view[at] if 0 <= at < len(store.view) else None
 
     async def action_neighbour(self, step: int) -> None:
         """Show another document of the In-tray."""
-        neighbour = self.shell.store.neighbour(self._document_id, step)
+        neighbour = self._neighbour(step)
         fields = self.query_one(FieldList)
         if neighbour is None or fields.is_editing:
             return
@@ -305,3 +319,8 @@ What you corrected stays, also when the document is read again."""
         chosen = await self.app.push_screen_wait(ChooseCategory(categories, line.value))
         if chosen is not None:
             self.shell.ask(Correct(document.id, CATEGORY, chosen))
+
+
+def _doubted(document: DocumentRow) -> str:
+    """What review is about, as words that name a field; empty if nothing is in doubt."""
+    return document.message if document.state is State.REVIEW else ""

@@ -1,9 +1,10 @@
 """The fields of a document, one a row, to look through and to correct in place."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -15,9 +16,6 @@ from textual.widgets import Input, Static
 
 from app.tui.text import plain
 from app.tui.widgets.text_input import TextInput
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +134,7 @@ class FieldList(VerticalScroll, can_focus=False):
     def __init__(self) -> None:
         super().__init__()
         self._index = 0
+        self._document = ""
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -157,10 +156,16 @@ class FieldList(VerticalScroll, can_focus=False):
     def _edited(self) -> _Row | None:
         return next((row for row in self._rows if row.typed is not None), None)
 
-    async def show(self, lines: Sequence[FieldLine]) -> None:
-        """Show these fields. The cursor stays on its field, and what is being typed is kept."""
+    async def show(self, lines: Sequence[FieldLine], document: str = "", doubted: str = "") -> None:
+        """Show these fields. The cursor stays on its field, and what is being typed is kept.
+
+        Of another document the cursor begins at the first field that the words `doubted` name.
+        """
         async with self._one_at_a_time:
             await self._show(lines)
+            if document != self._document and not self.is_editing:
+                self._document = document
+                self._place(_named(lines, doubted))
 
     async def _show(self, lines: Sequence[FieldLine]) -> None:
         rows = self._rows
@@ -240,3 +245,13 @@ class FieldList(VerticalScroll, can_focus=False):
         self._place(self._rows.index(message.row))
         if message.times == 2:
             self.post_message(self.Chosen())
+
+
+def _named(lines: Sequence[FieldLine], words: str) -> int:
+    """The line whose field sentences such as `The due date ... is before the date ...` name first; else 0."""
+    places = {}
+    for at, line in enumerate(lines):
+        name = re.escape(line.name.replace("_", " "))
+        if found := re.search(rf"(?:^|\bthe |\band ){name}\b", words, re.IGNORECASE):
+            places[at] = found.start()
+    return min(places, key=lambda at: places[at], default=0)
