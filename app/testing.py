@@ -57,7 +57,8 @@ def _pytest(arguments: list[str]) -> int:
 
     Two files of tests run at a time, because most tests wait for processes; `-n 0` runs one after the other.
     """
-    side_by_side = ("-n", "2", "--dist", "loadfile")
+    # Not the files with most tests first, as xdist would: tests/conftest.py puts the longest first.
+    side_by_side = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
     command = [
         sys.executable,
         "-m",

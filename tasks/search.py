@@ -160,7 +160,11 @@ def _pages(ledger: Ledger, match: str, conditions: list[str], values: list[str])
         )
     ]
     if len(newest) < _MOST_RANKED:
-        ranked = ledger.db.execute(f"SELECT rowid {found} ORDER BY rank", (match, *values))
+        ranked = ledger.db.execute(
+            "SELECT rowid FROM search WHERE search MATCH ? AND +rowid IN (SELECT value FROM json_each(?))"
+            " ORDER BY rank",
+            (match, json.dumps(newest)),
+        )
         newest = [row[0] for row in ranked]
     rows = ledger.db.execute(
         "SELECT document, number FROM json_each(?) JOIN search_rows ON search_rows.id = json_each.value"

@@ -16,7 +16,7 @@ import numpy as np
 
 from tasks.ledger import Ledger
 from tasks.meaning.asking import QueryVector
-from tasks.meaning.hybrid import find_by_meaning, joined
+from tasks.meaning.hybrid import find_by_meaning, search_at_once
 from tasks.meaning.indexing import look_for_changes
 from tasks.meaning.store import Space, VectorStore
 from tasks.search import find_documents
@@ -104,9 +104,7 @@ def measure_all(settings: Settings, words: list[str], space: Space, vectors: "np
             for run in (
                 lambda ledger, text=text: find_documents(ledger, text, 50),
                 lambda ledger, text=text: find_by_meaning(settings, ledger, text, asked),
-                lambda ledger, text=text: joined(
-                    find_documents(ledger, text, 50), find_by_meaning(settings, ledger, text, asked), 50
-                ),
+                lambda ledger, text=text: search_at_once(settings, ledger, text, 50, lambda _: asked),
             )
         )
         parts = (("words", by_words), ("meaning", by_meaning), ("both", both))

@@ -21,6 +21,30 @@ hypothesis.settings.register_profile("shoebox", deadline=None)
 hypothesis.settings.load_profile("shoebox")
 
 
+# Files run side by side: one that takes minutes must not be the last to begin.
+_LONGEST_FIRST = (
+    "test_chaos",
+    "test_main_job",
+    "test_llm_system",
+    "test_canaries",
+    "test_vision_system",
+    "test_watch_chaos",
+    "test_tui_system",
+    "test_watch",
+    "test_ask_system",
+    "test_tui_document",
+    "test_meaning_system",
+    "test_plans_chaos",
+    "test_inventing_model",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest. Within a file the order stays."""
+    rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the developer's own settings, documents or Redis."""

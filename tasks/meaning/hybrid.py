@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from tasks.errors import ServiceError
@@ -129,12 +130,33 @@ def joined(by_words: Sequence[Found], by_meaning: Sequence[Found], limit: int) -
 
 def search_both(settings: Settings, ledger: Ledger, text: str, limit: int, seconds: float) -> Search:
     """Find documents by words, and by meaning if the vector of the query comes in so many seconds."""
-    by_words = find_documents(ledger, text, limit)
-    vector = query_vector(settings, ledger, text, seconds)
-    if isinstance(vector, str):
-        return Search(tuple(by_words), vector)
-    try:
-        by_meaning = find_by_meaning(settings, ledger, text, vector)
-    except ServiceError as error:
-        return Search(tuple(by_words), str(error))
+
+    def vector(other: Ledger) -> QueryVector | str:
+        return query_vector(settings, other, text, seconds)
+
+    return search_at_once(settings, ledger, text, limit, vector)
+
+
+def search_at_once(
+    settings: Settings, ledger: Ledger, text: str, limit: int, vector: Callable[[Ledger], QueryVector | str]
+) -> Search:
+    """Find documents by words, and at the same time by meaning. `vector` is called in a thread of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        meaning = pool.submit(_by_meaning, settings, text, vector)
+        by_words = find_documents(ledger, text, limit)
+        by_meaning = meaning.result()
+    if isinstance(by_meaning, str):
+        return Search(tuple(by_words), by_meaning)
     return Search(tuple(joined(by_words, by_meaning, limit)), "")
+
+
+def _by_meaning(
+    settings: Settings, text: str, vector: Callable[[Ledger], QueryVector | str]
+) -> list[Found] | str:
+    """What is found by meaning; or why nothing is looked for by it, in words."""
+    try:
+        with Ledger.open(settings) as ledger:  # a connection belongs to its thread
+            found = vector(ledger)
+            return found if isinstance(found, str) else find_by_meaning(settings, ledger, text, found)
+    except ServiceError as error:
+        return str(error)
