@@ -494,6 +494,21 @@ def test_an_iban_is_read_over_the_lines_that_it_is_set_in() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("VAT no. GB 980 7806 84", "GB980780684"),
+        ("VAT no: GB 980 7806 84 Registered in England", "GB980780684"),
+        ("USt-IdNr. DE136695976 IBAN DE02", "DE136695976"),
+        ("N° TVA FR 83 404833048", "FR83404833048"),
+        ("UID CHE-107.787.577 MWST", "CHE-107.787.577"),
+        ("P. IVA 00743110157", "00743110157"),
+    ],
+)
+def test_a_vat_id_may_be_set_in_groups(text: str, number: str) -> None:
+    assert values(analyse(f"Invoice\n{text}\nTotal 5.00", "invoice")).get("vat_id") == number
+
+
 def test_a_value_names_the_page_it_stands_on() -> None:
     pages = INVOICE_DE.split("Nettobetrag")
     analysis = ENGINE.analyse(document(pages[0], "Nettobetrag" + pages[1]), RECIPE.category("invoice"))

@@ -27,6 +27,7 @@ _SHORT_DATE_DISTANCE = 12
 _IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
 _IBAN_OVER_LINES = re.compile(r"[A-Z]{2}\d{2}(?:\s{0,3}[A-Z0-9]{1,4}){3,8}(?!\w)")
 _FEWEST_IBAN_GROUPS = 3
+_SPACED_VAT_ID = re.compile(r"[A-Z]{2,3}[ -]?\d(?:[ .]?\d){6,11}(?!\w)")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][\w./-]{0,39}")
 _BEFORE_IDENTIFIER = re.compile(
     r"[\s:#.°º]{0,6}(?:(?:nr|no|n°|nº|number|nummer|id)(?![^\W\d_])[\s.:#°º]{0,4})?", re.IGNORECASE
@@ -152,7 +153,8 @@ def _identifier_at(line: TextLine, start: int, spec: FieldSpec) -> Span | None:
     """A number or code that begins there and is no date and no money."""
     if spec.check == "iban" and (iban := _iban_at(line, start)):
         return iban
-    match = _IBAN.match(line.text, start) or _IDENTIFIER.match(line.text, start)
+    spaced = _SPACED_VAT_ID.match(line.text, start) if spec.check == "vat" else _IBAN.match(line.text, start)
+    match = spaced or _IDENTIFIER.match(line.text, start)
     if not match or not any(character.isdigit() for character in match[0]):
         return None
     end = start + len(match[0].rstrip("./-_"))

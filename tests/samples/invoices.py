@@ -182,7 +182,7 @@ ENGLISH = Invoice(
     "GBP",
     20,
     "Harbour Lane Joinery Ltd",
-    "7 Harbour Lane, Whitby YO21 3PU, VAT no. GB 123 4567 89",
+    "7 Harbour Lane, Whitby YO21 3PU, VAT no. GB 980 7806 84",
     "Marchmont Bookshop",
     "22 Marchmont Road, Edinburgh EH9 1HZ",
     (
