@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
 
 from tasks.errors import ConfigError, ServiceError
+from tasks.sqlite import transaction
 
 VERSION = 1
 
@@ -75,13 +76,5 @@ class SqliteFile:
 
 @contextmanager
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    if db.in_transaction:
+    with nullcontext() if db.in_transaction else transaction(db):
         yield
-        return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")

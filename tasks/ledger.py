@@ -23,6 +23,7 @@ from tasks.engines.llm.base import CallTrace
 from tasks.errors import ConfigError, NotFoundError, ServiceError
 from tasks.schema import MIGRATIONS
 from tasks.settings import Settings
+from tasks.sqlite import transaction
 
 _DEFLATE_LEVEL = 1  # results are read back rarely; speed matters more than the last byte
 
@@ -149,14 +150,8 @@ class Ledger:
             ServiceError: the ledger cannot be written, for example because the disk is full.
         """
         try:
-            self.db.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self.db):
                 yield
-                self.db.execute("COMMIT")
-            except BaseException:
-                if self.db.in_transaction:  # SQLite itself rolls back after some errors
-                    self.db.execute("ROLLBACK")
-                raise
         except sqlite3.OperationalError as error:
             raise ServiceError(
                 f"The ledger cannot be written: {error}.",

@@ -35,6 +35,8 @@ Phrase = Annotated[str, StringConstraints(min_length=1, max_length=60, strip_whi
 
 FieldType = Literal["text", "date", "amount", "currency", "identifier", "party"]
 Role = Literal["party", "date", "amount", "currency", "number", "due", "net", "tax"]
+COLUMN_ROLES: tuple[Role, ...] = ("party", "date", "amount", "currency")
+"""Roles of fields that have a column of their own in the table."""
 
 _REASONS = {  # by pydantic's error type, where its words are about Python rather than TOML
     "tuple_type": "must be a table or a list",

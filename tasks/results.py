@@ -9,12 +9,9 @@ from tasks.engines.llm.base import CallTrace
 from tasks.ledger import DocumentRow, Ledger
 from tasks.orders import ReadParams
 from tasks.read_planning import load_estimate, save_estimate
-from tasks.recipes import Category, Recipe
+from tasks.recipes import COLUMN_ROLES, Category, Recipe
 from tasks.said import BY_PERSON, CATEGORY, EVIDENCE, standing
 from tasks.units import UnitRow
-
-_ROLE_COLUMNS = ("party", "date", "amount", "currency")
-"""Roles of fields that have a column of their own in the document's row."""
 
 
 def apply_result(
@@ -104,8 +101,8 @@ def put_values(ledger: Ledger, document: DocumentRow, category: Category, found:
     fields = with_corrections(ledger, document, category, found)
     ledger.put_fields(document.id, fields)
     values = {field.name: field.value for field in fields}
-    columns = {spec.role: values.get(spec.name, "") for spec in category.fields if spec.role in _ROLE_COLUMNS}
-    ledger.update_document(document.id, **dict.fromkeys(_ROLE_COLUMNS, "") | columns)
+    columns = {spec.role: values.get(spec.name, "") for spec in category.fields if spec.role in COLUMN_ROLES}
+    ledger.update_document(document.id, **dict.fromkeys(COLUMN_ROLES, "") | columns)
 
 
 def put_given_category(ledger: Ledger, document: DocumentRow, recipe: Recipe) -> bool:

@@ -5,13 +5,10 @@ from tasks.checks import failed_checks
 from tasks.documents import Page, TextSource
 from tasks.errors import ConfigError
 from tasks.ledger import DocumentRow, Ledger
-from tasks.recipes import load_recipe
+from tasks.recipes import COLUMN_ROLES, load_recipe
 from tasks.said import is_accepted
 from tasks.settings import Settings
 from tasks.units import MAX_MODEL_FAILURES, units_of
-
-_COLUMN_ROLES = frozenset({"party", "date", "amount", "currency"})
-"""What a table shows of a document. A doubtful value elsewhere is marked, and waits to be looked at."""
 
 
 def review_reasons(ledger: Ledger, settings: Settings, document: DocumentRow) -> list[str]:
@@ -43,7 +40,10 @@ def _uncertain_category(settings: Settings, document: DocumentRow, sureness: Sur
 def _doubtful_values(
     ledger: Ledger, settings: Settings, document: DocumentRow, sureness: Sureness
 ) -> list[str]:
-    """Values that cannot be right, and values of the table that are likely to be wrong."""
+    """Values that cannot be right, and values of the table that are likely to be wrong.
+
+    A doubtful value that the table does not show is marked, and waits to be looked at.
+    """
     try:
         recipe = load_recipe(document.recipe, settings.recipes_path)
     except ConfigError:  # it is gone; that is said where it is needed
@@ -51,7 +51,7 @@ def _doubtful_values(
     if document.category not in recipe.category_names:
         return []
     category, fields = recipe.category(document.category), ledger.fields(document.id)
-    in_table = {spec.name for spec in category.fields if spec.role in _COLUMN_ROLES}
+    in_table = {spec.name for spec in category.fields if spec.role in COLUMN_ROLES}
     return failed_checks(category, fields) + [
         f"The {field.name.replace('_', ' ')} {field.value!r} is uncertain ({sureness.of(field):.0%})."
         for field in fields

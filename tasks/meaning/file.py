@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from tasks.errors import ServiceError
 from tasks.settings import Settings
+from tasks.sqlite import transaction
 
 if TYPE_CHECKING:
     import apsw
@@ -137,14 +138,8 @@ class VectorFile:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, with the write lock held from the start."""
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self.db):
             yield
-            self.db.execute("COMMIT")
-        except BaseException:
-            if self.db.in_transaction:  # SQLite itself rolls back after some errors
-                self.db.execute("ROLLBACK")
-            raise
 
     def give_back_room(self) -> None:
         """Let SQLite tidy up; a file of which much is unused is written anew."""
