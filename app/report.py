@@ -69,6 +69,8 @@ def _field_line(field: Field, width: int, sure: float, box: Box | None) -> str:
     if field.quote:
         quote = visible(" ".join(field.quote.split()))
         facts.append(f"page {field.page}: “{quote}”" if field.page else f"“{quote}”")
+    if field.learned_from:
+        facts.append(f"learned from {field.learned_from}")
     if box:
         facts.append("at {},{} to {},{}".format(*box))
     return f"  {field.name:{width}}  {visible(field.value) or '-'}  ({', '.join(facts)})"

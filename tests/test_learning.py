@@ -288,3 +288,16 @@ def test_nothing_is_remembered_while_learning_is_off(
     own = Desk(ledger, settings.model_copy(update={"learn": False}), tmp_path)
     first, _ = corrected_club(own, 2)
     assert changes_after(own, first, "number", CLUB[0].truth["number"]) == []
+
+
+def test_documents_from_before_there_were_sketches_are_alike_too(desk: Desk) -> None:  # noqa: F811
+    first, second = corrected_club(desk, 2)
+    desk.ledger.db.execute("DELETE FROM sketches")
+    desk.correct(second, "category", "invoice")
+    desk.read_on(second)
+    desk.ledger.db.execute("DELETE FROM sketches")
+    [change] = changes_after(desk, first, "number", CLUB[0].truth["number"])
+    assert change.document == second
+    desk.ledger.db.execute("DELETE FROM sketches")
+    third = desk.read(CLUB[2].text)
+    assert desk.field(third, "number").value == CLUB[2].truth["number"]

@@ -22,6 +22,7 @@ from app.tui.screens.confirm import Confirm
 from tasks.examples import Change
 from tasks.ledger import Ledger
 from tasks.settings import Settings
+from tests.samples.senders import invoices_by_sender
 from tests.system import System
 from tests.terminal import Terminal
 from tests.test_corrections import Desk
@@ -61,6 +62,15 @@ def test_a_pipe_is_told_and_changes_nothing_until_it_says_so(club: tuple[System,
     assert numbers(system, documents) == [RIGHT[0], "", ""]
     system.run("correct", documents[0], "number", RIGHT[0], "--similar")
     assert numbers(system, documents) == RIGHT
+
+
+def test_show_says_what_was_learned_from_where(club: tuple[System, list[str]]) -> None:
+    system, documents = club
+    with Ledger.open(system.settings) as ledger:
+        desk = Desk(ledger, system.settings, system.folder)
+        desk.correct(documents[0], "number", RIGHT[0])
+        fourth = desk.read(invoices_by_sender(4)[-3].text)
+    assert f"learned from {documents[0]}" in system.run("show", fourth).stdout
 
 
 def test_only_this_asks_nothing(club: tuple[System, list[str]]) -> None:

@@ -29,18 +29,15 @@ def similar_changes(ledger: Ledger, recipe: Recipe, said: Correction) -> list[Ch
 def _alike(ledger: Ledger, said: Correction) -> list[DocumentRow]:
     """Documents that have been read, look like the corrected one and have its recipe."""
     corrected = ledger.document(said.document)
-    known = sketches(ledger, [said.document]).get(said.document)
-    if corrected is None or known is None:
+    if corrected is None:
         return []
+    known = sketches(ledger, [corrected])[corrected.id]
     rows = [
         row
         for row in ledger.documents(states=(State.DONE, State.REVIEW))
         if row.id != corrected.id and row.recipe == corrected.recipe
     ]
-    shares = {
-        document: similarity(known, sketch)
-        for document, sketch in sketches(ledger, (row.id for row in rows)).items()
-    }
+    shares = {document: similarity(known, sketch) for document, sketch in sketches(ledger, rows).items()}
     alike = [row for row in rows if shares.get(row.id, 0.0) >= SIMILAR]
     return sorted(alike, key=lambda row: -shares[row.id])[:_MOST]
 

@@ -1,5 +1,7 @@
 """Finding the corrected documents that a document looks like, and making examples of them."""
 
+from itertools import islice
+
 from tasks.documents import DocumentText, Field
 from tasks.examples import MAX_EXAMPLES, MAX_FIELDS, MAX_WORDS, Example, ExampleField
 from tasks.learning.labels import label_of
@@ -18,12 +20,13 @@ def examples_for(ledger: Ledger, document: DocumentRow, text: DocumentText) -> t
     """What people corrected in the documents that this one looks most like; the most alike first."""
     sketch = make_sketch(text)
     found = []
-    for other, known in sketches(ledger, _corrected(ledger, document)).items():
+    corrected = ledger.documents(ids=ids) if (ids := _corrected(ledger, document)) else []
+    for other, known in sketches(ledger, corrected).items():
         share = similarity(sketch, known)
         if share >= SIMILAR:
             found.append((share, other))
     examples = (make_example(ledger, other, share) for share, other in sorted(found, reverse=True))
-    return tuple(example for example in examples if example is not None)[:MAX_EXAMPLES]
+    return tuple(islice((example for example in examples if example is not None), MAX_EXAMPLES))
 
 
 def make_example(ledger: Ledger, document: str, share: float, field: str = "") -> Example | None:
