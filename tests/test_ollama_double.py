@@ -293,8 +293,9 @@ def test_a_runner_that_dies_by_itself_is_the_same(double: OllamaDouble) -> None:
     slow = dataclasses.replace(MODELS[1], name="slow", layers=48, labelled=False)
     with OllamaDouble([slow]) as own:
         answers: list[Exchange] = []
-        body: dict[str, Any] = {"model": "slow", "messages": [{"role": "user", "content": "hello"}]}
-        body |= {"options": {"num_predict": 100_000, "temperature": 1, "seed": 1}}
+        # Long, so that it is still being read when the runner dies: this model soon writes invalid UTF-8.
+        body: dict[str, Any] = {"model": "slow", "messages": [{"role": "user", "content": "hello " * 1_000}]}
+        body |= {"options": {"num_predict": 100_000, "num_ctx": 16_384, "temperature": 1, "seed": 1}}
         data = json.dumps(body).encode()
         asking = threading.Thread(target=lambda: answers.append(send(own.url, "POST", "/api/chat", data)))
         asking.start()

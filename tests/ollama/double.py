@@ -33,10 +33,10 @@ from tests.ollama.chat import Chat
 from tests.ollama.faults import FaultBook, fault_from_json
 from tests.ollama.journal import Call, Journal
 from tests.ollama.library import Library
-from tests.ollama.llama_server import end_with_stdin
+from tests.ollama.llama_server import ServerGoneError, end_with_stdin
 from tests.ollama.models import DEFAULT_MODELS, from_json
 from tests.ollama.refusals import refuse_ordered
-from tests.ollama.runners import RunnerPool
+from tests.ollama.runners import CRASHED, RunnerPool
 from tests.ollama.systemone import systemone
 
 ROUTES = {
@@ -149,6 +149,8 @@ class Handler(BaseHTTPRequestHandler):
             self._route(path, body, answer, call, watch)
         except RefusedError as refused:
             answer.refuse(refused, streamed=streamed)
+        except ServerGoneError:
+            answer.refuse(RefusedError(500, CRASHED), streamed=streamed)
 
     def _route(self, path: str, body: dict[str, Any], answer: Answer, call: Call, watch: ClientWatch) -> None:
         fault = self.server.faults.take(path, call.model, call.body)

@@ -24,6 +24,10 @@ ROOT = Path(__file__).parents[2]
 BATCH = 512  # tokens evaluated at a time, as Ollama does; a disconnect is noticed between two batches
 
 
+class ServerGoneError(ConnectionError):
+    """The process of a model has gone while it was asked."""
+
+
 class LlamaServer:
     """A running llama.cpp server with one model.
 
@@ -61,6 +65,8 @@ class LlamaServer:
             data = None if body is None else json.dumps(body)
             connection.request("GET" if body is None else "POST", path, data)
             return json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerGoneError from error
         finally:
             connection.close()
 
