@@ -301,3 +301,10 @@ def test_documents_from_before_there_were_sketches_are_alike_too(desk: Desk) -> 
     desk.ledger.db.execute("DELETE FROM sketches")
     third = desk.read(CLUB[2].text)
     assert desk.field(third, "number").value == CLUB[2].truth["number"]
+
+
+def test_a_second_thought_of_a_person_is_a_correction_too(desk: Desk) -> None:  # noqa: F811
+    club = [desk.read(sample.text) for sample in CLUB]
+    desk.correct(club[0], "category", "other")  # confirmed by mistake
+    changes = changes_after(desk, club[0], "category", "invoice")
+    assert {change.document for change in changes} == set(club[1:])

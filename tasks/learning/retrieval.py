@@ -35,14 +35,12 @@ def make_example(ledger: Ledger, document: str, share: float, field: str = "") -
     if row is None:
         return None
     values = {one.name: one for one in ledger.fields(document)}
-    changed: dict[str, str] = {}
+    given: dict[str, str] = {}  # by an engine, whatever a person then said in how many steps
     for said in corrections(ledger, document):
-        if said.field == ACCEPTED or (field and said.field != field):
-            continue
-        if said.model not in {"", BY_PERSON} and said.old != said.new:
-            changed[said.field] = said.old
-        elif said.old == said.new and said.model not in {"", BY_PERSON}:
-            changed.pop(said.field, None)  # an engine has it right by now
+        if said.field != ACCEPTED and field in ("", said.field) and said.model not in {"", BY_PERSON}:
+            given[said.field] = said.old
+    now = {name: value.value for name, value in values.items()} | {CATEGORY: row.category}
+    changed = {name: wrong for name, wrong in given.items() if now.get(name, wrong) != wrong}
     fields = tuple(
         _example_field(ledger, document, values[name], wrong)
         for name, wrong in changed.items()
