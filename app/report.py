@@ -15,13 +15,13 @@ from tasks.said import ACCEPTED, BY_PERSON, EVIDENCE, YES, Correction, correctio
 
 def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterator[str]:
     """What is known about a document; with its text if asked for."""
-    yield from _heading(ledger, document)
+    sureness = Sureness(ledger, document)
+    yield from _heading(document, sureness.of_category())
     fields, pages = ledger.fields(document.id), ledger.pages(document.id)
     if fields:
         yield ""
         width = max(len(field.name) for field in fields)
         by_number = {page.number: page for page in pages}
-        sureness = Sureness(ledger, document)
         for field in fields:
             yield _field_line(field, width, sureness.of(field), field_box(field, by_number))
     said = corrections(ledger, document.id)
@@ -37,7 +37,7 @@ def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterato
         yield from _page_lines(pages, with_text=with_text)
 
 
-def _heading(ledger: Ledger, document: DocumentRow) -> Iterator[str]:
+def _heading(document: DocumentRow, sure: float | None) -> Iterator[str]:
     row = make_row(document)
     yield f"{row.id}  {visible(row.name)}"
     state = row.state if row.state != "running" else f"running ({row.stage})"
@@ -49,8 +49,7 @@ def _heading(ledger: Ledger, document: DocumentRow) -> Iterator[str]:
             facts["category"] = f"{row.category} ({EVIDENCE[0]})"
             facts["read by"] = reader if row.engine != BY_PERSON else ""
         else:
-            sure = Sureness(ledger, document).of_category() or 0.0
-            facts["category"] = f"{row.category} ({sure:.0%}, by {reader})"
+            facts["category"] = f"{row.category} ({sure or 0:.0%}, by {reader})"
             facts["because"] = "; ".join(document.evidence)
         if document.read_share < 1:
             facts["read"] = f"{document.read_share:.0%} of the text"

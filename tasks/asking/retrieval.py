@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tasks.asking.answers import Passage
 from tasks.asking.function_words import FUNCTION_WORDS
 from tasks.engines.llm.quotes import Folded, fold, fold_with_offsets
+from tasks.fusion import fused
 from tasks.ledger import Ledger
 
 _MOST_PAGES = 60
@@ -25,7 +26,6 @@ _WINDOW = 1_200
 """Characters of a passage; a page that is not much longer is taken whole."""
 _WINDOWS = 2
 """Of one page."""
-_RANK_OFFSET = 60
 _LEAST_PASSAGE = 80
 """What is left of the budget is not worth a shorter piece."""
 
@@ -63,7 +63,7 @@ def passages(
     names = _names(ledger)
     parts = {part.page: (part.start, part.end) for part in reversed(near)}
     by_words = ranked_pages(ledger, question, documents, _MOST_PAGES)
-    ranked = _joined(by_words, [part.page for part in near])
+    ranked = fused(by_words, [part.page for part in near])
     found: list[Passage] = []
     left = budget_characters
     for page in _pages(ledger, ranked, documents):
@@ -141,15 +141,6 @@ def windows(
         if len(chosen) == most:
             break
     return sorted(chosen) or ([_at_lines(text, 0, size)] if text.strip() else [])
-
-
-def _joined(by_words: Sequence[RankedPage], by_meaning: Sequence[RankedPage]) -> list[RankedPage]:
-    """One ranking of two, by reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009)."""
-    scores: dict[RankedPage, float] = {}
-    for pages in (by_words, list(dict.fromkeys(by_meaning))):
-        for rank, page in enumerate(pages, start=1):
-            scores[page] = scores.get(page, 0.0) + 1 / (_RANK_OFFSET + rank)
-    return sorted(scores, key=lambda page: -scores[page])
 
 
 def _pages(ledger: Ledger, ranked: Sequence[RankedPage], documents: Sequence[str]) -> Iterator[RankedPage]:

@@ -18,10 +18,12 @@ _MOST_LOOKED_AT = 1_000
 
 def examples_for(ledger: Ledger, document: DocumentRow, text: DocumentText) -> tuple[Example, ...]:
     """What people corrected in the documents that this one looks most like; the most alike first."""
+    ids = _corrected(ledger, document)
+    if not ids:
+        return ()
     sketch = make_sketch(text)
     found = []
-    corrected = ledger.documents(ids=ids) if (ids := _corrected(ledger, document)) else []
-    for other, known in sketches(ledger, corrected).items():
+    for other, known in sketches(ledger, ledger.documents(ids=ids)).items():
         share = similarity(sketch, known)
         if share >= SIMILAR:
             found.append((share, other))

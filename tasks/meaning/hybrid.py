@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from tasks.errors import ServiceError
+from tasks.fusion import fused
 from tasks.ledger import Ledger
 from tasks.meaning.asking import QueryVector, query_vector
 from tasks.meaning.narrowing import excluded_pages, fitting_documents
@@ -20,8 +21,6 @@ MOST_BY_MEANING = 20
 """Documents. There are always some that are nearest, however far; so only the first are worth a look."""
 _CHUNKS_A_PAGE = 3
 """Pages have a few chunks, so more chunks are asked for than pages are wanted."""
-_RANK_OFFSET = 60
-"""Of reciprocal rank fusion: Cormack, Clarke and Buettcher, SIGIR 2009."""
 _SNIPPET_CHARACTERS = 160
 
 
@@ -117,15 +116,12 @@ def joined(by_words: Sequence[Found], by_meaning: Sequence[Found], limit: int) -
 
     One that both found keeps the page and the snippet of its words.
     """
-    scores: dict[str, float] = {}
     found: dict[str, Found] = {}
-    for several in (by_words, by_meaning):
-        for rank, one in enumerate(several, start=1):
-            document = one.document.id
-            scores[document] = scores.get(document, 0.0) + 1 / (_RANK_OFFSET + rank)
-            before = found.get(document)
-            found[document] = replace(before, by=(WORDS, MEANING)) if before else one
-    return sorted(found.values(), key=lambda one: -scores[one.document.id])[:limit]
+    for one in (*by_words, *by_meaning):
+        before = found.get(one.document.id)
+        found[one.document.id] = replace(before, by=(WORDS, MEANING)) if before else one
+    order = fused(*([one.document.id for one in several] for several in (by_words, by_meaning)))
+    return [found[document] for document in order[:limit]]
 
 
 def search_both(settings: Settings, ledger: Ledger, text: str, limit: int, seconds: float) -> Search:
