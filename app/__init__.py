@@ -1,3 +1,5 @@
 """What a person touches: the command line, the services, the user interface."""
 
-__version__ = "0.1.0"
+from tasks.version import VERSION
+
+__version__ = VERSION

@@ -86,6 +86,7 @@ class Dispatcher:
             stage=released.stage,
             urgent=released.urgent,
             params=released.params,
+            model=released.model,
         )
 
     def check_outstanding(self) -> list[tuple[int, Outcome]]:

@@ -24,11 +24,24 @@ class Order(Value):
     urgent: bool = False
     params: dict[str, Any] = Field(default_factory=dict)
     """The stage's own parameters, validated by the stage."""
+    model: str = ""
+    """What must be loaded for it: `paddleocr`, the name of a language model, or `offline`."""
+    target: str = ""
+    """The worker that it is for, as its `Presence` names it; empty at home."""
 
     @property
     def task_id(self) -> str:
         """Celery's task id: unique over homes, units and issues."""
         return f"{self.home}.{self.unit}.{self.issue}"
+
+
+class Swap(Value):
+    """A model that was loaded for a unit, and what had to make room for it."""
+
+    loaded: str
+    """`paddleocr`, or the name of a language model."""
+    unloaded: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 class Outcome(Value):
@@ -41,6 +54,8 @@ class Outcome(Value):
     worker: str = ""
     calls: tuple[CallTrace, ...] = ()
     """The calls to language models, in order, also those that failed."""
+    swaps: tuple[Swap, ...] = ()
+    """The models that had to be loaded first."""
 
 
 class Presence(Value):

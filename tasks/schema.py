@@ -238,4 +238,10 @@ MIGRATIONS: tuple[str, ...] = (
         sketch BLOB NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE units ADD COLUMN target TEXT NOT NULL DEFAULT '';        -- the worker it was handed to
+    ALTER TABLE units ADD COLUMN payload_bytes INTEGER NOT NULL DEFAULT 0;  -- in Redis; estimated at first
+    ALTER TABLE units ADD COLUMN swaps INTEGER NOT NULL DEFAULT 0;       -- models that were loaded for it
+    ALTER TABLE units ADD COLUMN swap_seconds REAL NOT NULL DEFAULT 0;   -- how long that took
+    """,
 )

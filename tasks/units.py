@@ -2,13 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tasks.documents import OUTSTANDING_STATES, Stage, State
 from tasks.engines import OFFLINE
 from tasks.ledger import DocumentRow, Ledger
+from tasks.orders import Swap
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,13 @@ class UnitRow:
     seconds: float
     failure: str
     message: str
+    target: str = ""
+    """The worker that it was handed to, as its `Presence` names it."""
+    payload_bytes: int = 0
+    """Of its payload in Redis; estimated until it is there."""
+    swaps: int = 0
+    """Models that had to be loaded for it."""
+    swap_seconds: float = 0.0
 
     @property
     def is_llm(self) -> bool:
@@ -192,12 +200,23 @@ def mark_ended(
     seconds: float = 0.0,
     failure: str = "",
     message: str = "",
+    swaps: Sequence[Swap] = (),
 ) -> None:
     """A unit has ended for good."""
     ledger.db.execute(
         "UPDATE units SET state = ?, attempts = attempts + ?, worker = ?, seconds = ?, failure = ?,"
-        " message = ? WHERE id = ?",
-        (state, int(attempt), worker, seconds, failure, message, unit_id),
+        " message = ?, swaps = ?, swap_seconds = ? WHERE id = ?",
+        (
+            state,
+            int(attempt),
+            worker,
+            seconds,
+            failure,
+            message,
+            len(swaps),
+            sum(swap.seconds for swap in swaps),
+            unit_id,
+        ),
     )
 
 

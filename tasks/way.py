@@ -92,7 +92,14 @@ class Way:
         except (ValueError, LookupError) as error:  # pydantic's ValidationError is a ValueError
             return Failure(kind="error", message=f"The {ended.stage} stage gave a wrong result: {error}.")
         keep_result(self.ledger, self.settings, document, ended, result)
-        mark_ended(self.ledger, ended.id, State.DONE, worker=outcome.worker, seconds=outcome.seconds)
+        mark_ended(
+            self.ledger,
+            ended.id,
+            State.DONE,
+            worker=outcome.worker,
+            seconds=outcome.seconds,
+            swaps=outcome.swaps,
+        )
         return None
 
     def _enter_failure(self, document: DocumentRow, ended: UnitRow, failure: Failure, worker: str) -> None:

@@ -41,6 +41,17 @@ class OcrEngine(Protocol):
 
     name: str
     version: str
+    device: str
+    """`cpu`, or the GPU as PaddleOCR names it, such as `gpu:0`."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its models are in memory."""
+        ...
+
+    def release(self) -> None:
+        """Give the memory of its models back; the next page loads them again."""
+        ...
 
     def read(self, image: "NDArray[np.uint8]", number: int) -> Page:
         """Read one page image (height, width, 3; BGR) and return it as page `number`.

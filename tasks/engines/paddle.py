@@ -45,6 +45,7 @@ class PaddleEngine:
     """
 
     name = "PaddleOCR"
+    device = "cpu"
 
     def __init__(self, models_dir: Path, threads: int = 0) -> None:
         """Prepare an engine that keeps its models in `models_dir`; 0 threads lets onnxruntime choose."""
@@ -52,6 +53,15 @@ class PaddleEngine:
         self._models_dir = models_dir
         self._threads = threads
         self._pipeline: Any = None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the models are in memory."""
+        return self._pipeline is not None
+
+    def release(self) -> None:
+        """Give the models' memory back; the next page loads them again."""
+        self._pipeline = None
 
     def read(self, image: NDArray[np.uint8], number: int) -> Page:
         """Read one page image (height, width, 3; BGR) and return it as page `number`.

@@ -1,0 +1,3 @@
+"""The version of Shoebox."""
+
+VERSION = "0.1.0"
