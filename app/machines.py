@@ -18,6 +18,7 @@ from tasks.routing import queue_of, same_model, wanted_model
 from tasks.settings import Settings
 from tasks.throughput import Depth, depths, seconds_left, throughput
 from tasks.units import UnitRow, outstanding
+from tasks.version import VERSION
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -260,7 +261,7 @@ _REMEDY = "F5 or ./run.sh up starts one here, ./run.sh worker --queues {queue} o
 
 
 def _queue(name: str, workers: Iterable[Worker], depth: Depth, *, link: bool) -> Queue:
-    serving = [worker for worker in workers if name in worker.queues]
+    serving = [worker for worker in workers if name in worker.queues and worker.version in {"", VERSION}]
     problem = ""
     if link and depth.total and not serving:
         units = "1 unit waits" if depth.total == 1 else f"{depth.total} units wait"

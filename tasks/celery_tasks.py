@@ -15,8 +15,9 @@ from tasks.documents import Failure, Stage
 from tasks.events import TextSender
 from tasks.exchange import CancelWatch, Exchange, connect
 from tasks.home import Home
+from tasks.learned_costs import note_payload
 from tasks.ledger import Ledger
-from tasks.orders import Order, Outcome, ReadParams
+from tasks.orders import Order, Outcome, ReadParams, image_pages
 from tasks.planning import CPU_QUEUE, GPU_QUEUE
 from tasks.publishing import publish_record, publish_unit
 from tasks.question_road import Entry, EntryKind, QuestionRoad
@@ -83,10 +84,14 @@ def render(self: Any, order: dict[str, Any]) -> None:
 def _rendered(order: Order) -> list[bytes]:
     from tasks.stages.ocr import render as stage
 
-    if order.stage is Stage.OCR:
-        return stage(order, get_settings())
     with Ledger.open(get_settings()) as ledger:
-        return Home(ledger, get_settings(), exchange()).reading_payload(order, with_images=True)
+        if order.stage is Stage.OCR:
+            payload = stage(order, get_settings())
+        else:
+            payload = Home(ledger, get_settings(), exchange()).reading_payload(order, with_images=True)
+        pages = image_pages(order.stage, order.params)
+        note_payload(ledger, order.unit, len(pages), sum(map(len, payload)))
+    return payload
 
 
 def _queue_behind(order: Order) -> str:

@@ -1,24 +1,35 @@
-"""Which units are released to which queue, and when; and finding those that got lost.
+"""When units are released to workers, and finding those that got lost. Who gets which: `tasks.assigning`.
 
 Home keeps only a window of units in Redis, a few for each worker slot. So the choice of the next unit is
 made late, priorities are true, cancelling is instant, and Redis stays small.
 """
 
-import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
-from typing import cast
 
+from tasks.assigning import SHARED_QUEUES, Assigner
+from tasks.broker_messages import Message, take_back, unit_messages
+from tasks.capability import LOADS_NOTHING, runnable, usable
 from tasks.circuit import load_circuit
 from tasks.documents import Failure, State
 from tasks.exchange import Exchange, Trace
 from tasks.ledger import Ledger
-from tasks.orders import Order, Outcome
-from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
-from tasks.queues import broker_lists, home_queue
+from tasks.orders import Order, Outcome, Presence
+from tasks.planning import HOME_QUEUE
+from tasks.queues import home_queue, worker_queue
 from tasks.settings import Settings
-from tasks.units import UnitRow, mark_queued, mark_seen, mark_waiting, next_waiting, outstanding
+from tasks.turns import Turn, put_demand, read_board
+from tasks.units import (
+    UnitRow,
+    mark_queued,
+    mark_seen,
+    mark_waiting,
+    next_waiting,
+    outstanding,
+    waiting_models,
+)
 
 log = logging.getLogger("shoebox.dispatch")
 
@@ -36,46 +47,38 @@ class Dispatcher:
         self.publish = publish
 
     def release(self) -> int:
-        """Fill the windows of all queues. Returns how many units were released.
+        """Fill the windows of all workers. Returns how many units were released.
 
         The ledger says "queued" before the broker has the message: a unit whose message is never sent is
-        found by `lost_units` and issued again.
+        found by `check_outstanding` and issued again.
         """
-        slots = self._slots()
-        released: list[UnitRow] = []
+        workers = usable(self.exchange.presence())
+        board = read_board(self.exchange.redis)
         with self.ledger.transaction():
             with_llm = not load_circuit(self.ledger).is_paused
-            for queue, size in slots.items():
-                room = size - len(outstanding(self.ledger, queue))
-                if room > 0:
-                    released += self._take_waiting(queue, room, with_llm=with_llm)
-        for released_unit in released:
-            self.publish(self._order(released_unit), released_unit.queue)
+            released = self._take_at_home()
+            released += Assigner(self.ledger, self.settings, workers, board, with_llm=with_llm).assign()
+            for unit in released:
+                self.ledger.db.execute(
+                    "UPDATE documents SET state = ? WHERE id = ? AND state = ?",
+                    (State.RUNNING, unit.document, State.WAITING),
+                )
+        for unit in released:
+            self.publish(self._order(unit), unit.queue)
         return len(released)
 
-    def _slots(self) -> dict[str, int]:
-        """The size of each queue's window. A queue that nobody serves yet counts as one slot."""
-        workers = {CPU_QUEUE: 0, GPU_QUEUE: 0}
-        for worker in self.exchange.presence():
-            for queue in worker.queues:
-                if queue in workers:
-                    workers[queue] += worker.slots
-        window = {queue: max(1, slots) * self.settings.window_per_slot for queue, slots in workers.items()}
+    def _take_at_home(self) -> list[UnitRow]:
         # One process at home is always free to record results, whatever the others are busy with.
-        return {**window, HOME_QUEUE: self.settings.home_concurrency - 1}
+        room = self.settings.home_concurrency - 1 - len(outstanding(self.ledger, HOME_QUEUE))
+        if room <= 0:
+            return []
+        return [mark_queued(self.ledger, unit.id) for unit in next_waiting(self.ledger, HOME_QUEUE, room)]
 
-    def _take_waiting(self, queue: str, room: int, *, with_llm: bool) -> list[UnitRow]:
-        last_document = self.ledger.meta(f"last document on {queue}")
-        chosen = next_waiting(self.ledger, queue, last_document, room, with_llm=with_llm)
-        taken = [mark_queued(self.ledger, waiting.id) for waiting in chosen]
-        for released_unit in taken:
-            self.ledger.db.execute(
-                "UPDATE documents SET state = ? WHERE id = ? AND state = ?",
-                (State.RUNNING, released_unit.document, State.WAITING),
-            )
-        if taken:
-            self.ledger.set_meta(f"last document on {queue}", taken[-1].document)
-        return taken
+    def tell_demand(self) -> None:
+        """Let other homes know what this one waits for, so that they leave it its turn."""
+        with_llm = not load_circuit(self.ledger).is_paused
+        waiting = {queue: waiting_models(self.ledger, queue, with_llm=with_llm) for queue in SHARED_QUEUES}
+        put_demand(self.exchange.redis, self.ledger.home, waiting, self.exchange.now())
 
     def _order(self, released: UnitRow) -> Order:
         return Order(
@@ -87,6 +90,7 @@ class Dispatcher:
             urgent=released.urgent,
             params=released.params,
             model=released.model,
+            target=released.target,
         )
 
     def check_outstanding(self) -> list[tuple[int, Outcome]]:
@@ -98,7 +102,9 @@ class Dispatcher:
         """
         units = outstanding(self.ledger)
         traces = self.exchange.traces(self.ledger.home, [u.id for u in units])
-        on_the_road = self._units_in_broker() if units else set()
+        messages = self._messages(units) if units else []
+        on_the_road = {message.unit for message in messages}
+        taken_back = self._take_back(units, traces, messages) if messages else set()
         found: list[tuple[int, Outcome]] = []
         fresh_grace = self._was_away()
         with self.ledger.transaction():
@@ -108,6 +114,8 @@ class Dispatcher:
                     continue
                 if trace.outcome is not None:
                     found.append((out.id, trace.outcome))
+                elif out.id in taken_back and not trace.lease:
+                    mark_waiting(self.ledger, out.id, attempt=False)
                 elif trace.lease or out.id in on_the_road or fresh_grace:
                     mark_seen(self.ledger, out.id, trace.lease)
                 elif time.time() - out.seen_at > self.settings.grace_seconds:
@@ -132,14 +140,45 @@ class Dispatcher:
         mark_waiting(self.ledger, out.id, attempt=False)
         return []
 
-    def _units_in_broker(self) -> set[int]:
-        """Our units whose message lies in Redis, not yet delivered to a worker."""
+    def _messages(self, units: list[UnitRow]) -> list[Message]:
+        """The messages of units that no worker has got yet."""
         home = self.ledger.home
-        queues = (home_queue(home), CPU_QUEUE, GPU_QUEUE)
-        names = [name for queue in queues for name in broker_lists(queue)]
-        with self.exchange.redis.pipeline(transaction=False) as pipe:
-            for name in names:
-                pipe.lrange(name, 0, -1)
-            rows = cast("list[list[bytes]]", pipe.execute())
-        task_ids = (json.loads(message)["headers"]["id"] for messages in rows for message in messages)
-        return {int(task_id.split(".")[1]) for task_id in task_ids if task_id.startswith(f"{home}.")}
+        own = {worker_queue(unit.queue, unit.target) for unit in units if unit.target}
+        return unit_messages(self.exchange.redis, home, (home_queue(home), *SHARED_QUEUES, *own))
+
+    def _take_back(self, units: list[UnitRow], traces: dict[int, Trace], messages: list[Message]) -> set[int]:
+        """Take messages back from workers that are gone, or busy while another is idle. Returns the units."""
+        workers = {worker.worker: worker for worker in usable(self.exchange.presence())}
+        out = {unit.id: unit for unit in units}
+        running = Counter(unit.target for unit in units if traces[unit.id].lease)
+        idle = [one for one in workers.values() if not any(unit.target == one.worker for unit in units)]
+        idle = [one for one in idle if not self._finds_work(one)]
+        turns = read_board(self.exchange.redis).turns if idle else {}
+        chosen = []
+        for message in messages:
+            unit = out.get(message.unit)
+            if unit is None or not unit.target:
+                continue
+            holder = workers.get(unit.target)
+            if holder is None:
+                chosen.append(message)
+            elif running[unit.target] >= holder.slots and (
+                helper := next((one for one in idle if _could_run(one, unit, turns.get(one.worker))), None)
+            ):
+                idle.remove(helper)
+                chosen.append(message)
+        return take_back(self.exchange.redis, chosen)
+
+    def _finds_work(self, worker: Presence) -> bool:
+        """Whether something waits that the worker can run: then it need not take from another."""
+        return any(
+            runnable(worker) & waiting_models(self.ledger, queue, with_llm=True).keys()
+            for queue in worker.queues
+            if queue in SHARED_QUEUES
+        )
+
+
+def _could_run(worker: Presence, unit: UnitRow, turn: Turn | None) -> bool:
+    """Whether an idle worker could begin a unit at once, without loading anything."""
+    is_ready = unit.model in LOADS_NOTHING or (turn is not None and turn.model == unit.model)
+    return unit.queue in worker.queues and unit.model in runnable(worker) and is_ready

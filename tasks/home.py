@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from tasks.broker_url import redis_url
+from tasks.capability import usable
 from tasks.circuit import FALL_BACK_DOCUMENTS, load_circuit, save_circuit
 from tasks.dispatch import Dispatcher
 from tasks.documents import FINAL_STATES, Failure, PartAnalysis, Stage
@@ -23,10 +24,10 @@ from tasks.ledger import DocumentRow, Ledger
 from tasks.meaning.keeper import Keeper
 from tasks.notify.daily import day_due
 from tasks.notify.deliver import Delivery
-from tasks.orders import Order, Outcome, ReadParams
+from tasks.orders import Order, Outcome, ReadParams, image_pages
 from tasks.pipeline import Pipeline, Submission
 from tasks.planning import document_text
-from tasks.publishing import publish_notify, publish_render, publish_unit, shown_pages
+from tasks.publishing import publish_notify, publish_render, publish_unit
 from tasks.queues import DELIVER_TASK, DIGEST_TASK
 from tasks.read_planning import is_merge, load_estimate, part_text
 from tasks.recipes import load_recipe
@@ -174,6 +175,7 @@ class Home:
         with _redis_may_be_away("looking for lost units"):
             for unit_id, outcome in self.dispatcher.check_outstanding():
                 self._enter(unit_id, outcome)
+            self.dispatcher.tell_demand()
             self._look_at_models()
             self._look_at_notices()
         self.release()
@@ -190,7 +192,7 @@ class Home:
     def _look_at_models(self) -> None:
         """Note which models there are; begin again what waits for one, let go what waits in vain."""
         with self.ledger.transaction():
-            known = known_models(self.exchange.presence())
+            known = known_models(usable(self.exchange.presence()))
             circuit = load_circuit(self.ledger).model_copy(update={"known": known})
             save_circuit(self.ledger, circuit)
         routes = [circuit.reader(stage, self.settings) for stage in (Stage.CLASSIFY, Stage.ANALYSE)]
@@ -232,7 +234,7 @@ class Home:
     def _shows_pages(self, order: Order) -> bool:
         """Whether pages are to be drawn for a reading unit: not again for one that has failed with them."""
         out = unit(self.ledger, order.unit)
-        return bool(shown_pages(order)) and out is not None and out.attempts == 0
+        return bool(image_pages(order.stage, order.params)) and out is not None and out.attempts == 0
 
     def reading_payload(self, order: Order, *, with_images: bool = False) -> list[bytes]:
         """What a unit of classify or analyse is given. Drawing its page images may end the process."""

@@ -139,3 +139,13 @@ class LlmParams(Value):
     images: tuple[ImagePage, ...] = Field(default=(), exclude_if=lambda pages: not pages)
     """Pages to show as images too, in their order. No images leave no trace: results are kept under a hash of
     these parameters, and those that were made without images stay valid."""
+
+
+def image_pages(stage: Stage, params: dict[str, Any]) -> tuple[int, ...]:
+    """The pages whose images travel with a unit of these parameters; none for most."""
+    if stage is Stage.OCR:
+        return OcrParams.model_validate(params).pages
+    if stage is not Stage.ANALYSE:
+        return ()
+    llm = ReadParams.model_validate(params).llm
+    return tuple(page.number for page in llm.images) if llm else ()

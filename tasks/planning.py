@@ -14,6 +14,9 @@ HOME_QUEUE = "home"
 CPU_QUEUE = "cpu"
 GPU_QUEUE = "gpu"
 
+PADDLEOCR = "paddleocr"
+"""What units of OCR need loaded; a name of ours, no language model is called so."""
+
 _READING_VERSION = "1"
 """To be raised whenever `tasks.reading` may give another text for the same file."""
 
@@ -53,7 +56,7 @@ def plan_ocr(ledger: Ledger, settings: Settings, document: DocumentRow) -> list[
 def plan_ocr_window(document: DocumentRow, numbers: tuple[int, ...], attempts: int = 0) -> UnitPlan:
     """The unit that reads these pages by OCR."""
     params = OcrParams(sha256=document.sha256, mime=document.mime, pages=numbers)
-    return UnitPlan(Stage.OCR, GPU_QUEUE, "paddleocr", params.model_dump(mode="json"), "", attempts)
+    return UnitPlan(Stage.OCR, GPU_QUEUE, PADDLEOCR, params.model_dump(mode="json"), "", attempts)
 
 
 def document_text(ledger: Ledger, document: DocumentRow) -> DocumentText:

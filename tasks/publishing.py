@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.documents import Stage
 from tasks.notify.deliver import RUN_SECONDS
-from tasks.orders import OcrParams, Order, ReadParams
+from tasks.orders import OcrParams, Order, ReadParams, image_pages
 from tasks.planning import HOME_QUEUE
 from tasks.queues import (
     ASK_TASK,
@@ -17,6 +17,7 @@ from tasks.queues import (
     get_app,
     home_queue,
     unit_task,
+    worker_queue,
 )
 from tasks.settings import Settings
 
@@ -30,18 +31,8 @@ _RENDER_SECONDS_PER_PAGE = 20.0
 
 def publish_render(order: Order) -> None:
     """Have the pages that a unit needs rendered at home; the unit is handed on from there."""
-    seconds = len(shown_pages(order)) * _RENDER_SECONDS_PER_PAGE
+    seconds = len(image_pages(order.stage, order.params)) * _RENDER_SECONDS_PER_PAGE
     _send_order(RENDER_TASK, order, home_queue(order.home), seconds, suffix=".render")
-
-
-def shown_pages(order: Order) -> tuple[int, ...]:
-    """The pages that a unit needs as images; none for most."""
-    if order.stage is Stage.OCR:
-        return OcrParams.model_validate(order.params).pages
-    if order.stage is not Stage.ANALYSE:
-        return ()
-    llm = ReadParams.model_validate(order.params).llm
-    return tuple(page.number for page in llm.images) if llm else ()
 
 
 def publish_unit(order: Order, queue: str, settings: Settings) -> None:
@@ -50,8 +41,14 @@ def publish_unit(order: Order, queue: str, settings: Settings) -> None:
     Raises:
         OperationalError: (kombu) Redis is away; home issues the unit again later.
     """
-    target = home_queue(order.home) if queue == HOME_QUEUE else queue
-    _send_order(unit_task(order.stage), order, target, time_limit(order, settings))
+    _send_order(unit_task(order.stage), order, _queue_of(order, queue), time_limit(order, settings))
+
+
+def _queue_of(order: Order, queue: str) -> str:
+    """The broker's queue. `queue` is the ledger's name."""
+    if queue == HOME_QUEUE:
+        return home_queue(order.home)
+    return worker_queue(queue, order.target) if order.target else queue
 
 
 def time_limit(order: Order, settings: Settings) -> float:
@@ -84,6 +81,8 @@ def publish_record(order: Order) -> None:
 
 def publish_question(home: str, question: str, task_id: str, queue: str, settings: Settings) -> None:
     """Have a question answered whose payload is in Redis. If the message is lost, the asker notices.
+
+    `queue` is the broker's name.
 
     Raises:
         OperationalError: (kombu) Redis is away.

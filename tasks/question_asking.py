@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from tasks.asking.answering import extract
 from tasks.asking.answers import QUESTION_CHARS, Answer
 from tasks.asking.retrieval import NearPart, RankedPage, passages
+from tasks.capability import queue_with
 from tasks.circuit import load_circuit
 from tasks.documents import Stage
 from tasks.errors import NotFoundError, ServiceError, ShoeboxError
+from tasks.exchange import Exchange
 from tasks.ledger import Ledger
 from tasks.meaning.asking import query_vector
 from tasks.meaning.hybrid import pages_by_meaning
@@ -96,7 +98,8 @@ def hand_over(road: QuestionRoad, asked: Asked, settings: Settings) -> None:
 
     try:
         road.put(asked.payload)
-        publish_question(road.home, road.question, road.task_id, asked.queue, settings)
+        queue = queue_with(Exchange(road.redis).presence(), asked.queue, asked.payload.model)
+        publish_question(road.home, road.question, road.task_id, queue, settings)
     except (OperationalError, RedisError) as error:
         raise ServiceError(
             f"Redis does not take the question: {error}.", "`./run.sh status` says how it is."

@@ -8,9 +8,10 @@ from typing import cast
 
 from tasks.errors import ServiceError, ShoeboxError
 from tasks.exchange import Exchange
+from tasks.orders import Presence
 from tasks.planning import CPU_QUEUE, GPU_QUEUE
 from tasks.question_road import Entry, EntryKind, QuestionRoad
-from tasks.queues import broker_lists
+from tasks.queues import broker_lists, worker_queue
 
 _BLOCK_MS = 400
 _LOOK_SECONDS = 1.0
@@ -98,18 +99,21 @@ class _Watch:
             self._look_for_message(now)
 
     def _look_for_message(self, now: float) -> None:
-        if queue := self._queue():
+        presences = self._exchange.presence()
+        if queue := self._queue(presences):
             self._fine_at = now
-            if any(queue in worker.queues for worker in self._exchange.presence()):
+            if any(queue in worker.queues for worker in presences):
                 self._served_at = now
             elif now - self._served_at > DESERTED_SECONDS:
                 raise ServiceError(f"No worker of the {queue} queue is up.", _AGAIN)
         elif now - self._fine_at > LOST_SECONDS:
             raise ServiceError("The question was lost on its way to a worker.", _AGAIN)
 
-    def _queue(self) -> str:
-        """The queue in which its message lies; empty if it is in none."""
-        names = [(queue, name) for queue in (CPU_QUEUE, GPU_QUEUE) for name in broker_lists(queue)]
+    def _queue(self, presences: list[Presence]) -> str:
+        """The queue in which its message lies, that of a worker by its kind; empty if it is in none."""
+        kinds = [(queue, queue) for queue in (CPU_QUEUE, GPU_QUEUE)]
+        kinds += [(queue, worker_queue(queue, one.worker)) for one in presences for queue in one.queues]
+        names = [(queue, name) for queue, broker_queue in kinds for name in broker_lists(broker_queue)]
         with self._road.redis.pipeline(transaction=False) as pipe:
             for _, name in names:
                 pipe.lrange(name, 0, -1)

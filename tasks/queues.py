@@ -46,6 +46,11 @@ def home_queue(home: str) -> str:
     return f"home.{home}"
 
 
+def worker_queue(queue: str, worker: str) -> str:
+    """The queue of one worker: home chooses who runs a unit. `queue` is cpu or gpu."""
+    return f"{queue}.{worker}"
+
+
 def broker_lists(queue: str) -> list[str]:
     """The Redis lists that hold a queue's messages, one a priority."""
     return [queue if step == 0 else f"{queue}{PRIORITY_SEPARATOR}{step}" for step in PRIORITY_STEPS]

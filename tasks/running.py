@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from tasks.capability import LOADS_NOTHING
 from tasks.documents import Failure
 from tasks.engines.llm.base import CallTrace
 from tasks.errors import FileError, ShoeboxError
 from tasks.exchange import Exchange
 from tasks.orders import Order, Outcome
+from tasks.turns import begin_unit
 
 log = logging.getLogger("shoebox.unit")
 
@@ -94,6 +96,8 @@ def run_unit(
     if token is None:
         log.info("%s: dropped: done, cancelled or taken", order.task_id)
         return False
+    if order.target and order.model and order.model not in LOADS_NOTHING:
+        _begin_turn(exchange, order)
     started = time.monotonic()
     with _keeper(exchange, order, token, lease_seconds):
         try:
@@ -153,6 +157,15 @@ def publish_outcome(exchange: Exchange, order: Order, outcome: Outcome) -> None:
             pause.wait(1)
         else:
             return
+
+
+def _begin_turn(exchange: Exchange, order: Order) -> None:
+    from redis.exceptions import RedisError
+
+    try:
+        begin_unit(exchange.redis, order.target, order.model)
+    except RedisError as error:  # it helps to choose, and nothing depends on it
+        log.warning("%s: Redis does not hear of its model: %s", order.task_id, error)
 
 
 def _keeper(exchange: Exchange, order: Order, token: str, seconds: float) -> LeaseKeeper:

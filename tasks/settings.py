@@ -81,6 +81,10 @@ class Settings(BaseSettings):
     """How often home looks for units that got lost."""
     window_per_slot: int = Field(default=2, ge=1)
     """Units that are kept in Redis per worker slot, so that a worker never waits for the next."""
+    turn_seconds: float = Field(default=600.0, gt=0)
+    """A worker stays with the model that it has loaded for at most so long while others are waited for."""
+    payload_megabytes: int = Field(default=256, ge=1)
+    """Page images of this home that lie in Redis at the same time take up at most so much."""
     extract_seconds: float = Field(default=90.0, gt=0)
     """Hard time limit of reading one file, in seconds."""
     page_seconds: float = Field(default=60.0, gt=0)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,37 +136,78 @@ _NOT_LLM = "(stage NOT IN ('classify', 'analyse') OR model = 'offline')"
 
 
 def next_waiting(
-    ledger: Ledger, queue: str, last_document: str, count: int, *, with_llm: bool
+    ledger: Ledger,
+    queue: str,
+    count: int,
+    *,
+    with_llm: bool = True,
+    models: Collection[str] | None = None,
+    urgent: bool | None = None,
+    document: str | None = None,
 ) -> list[UnitRow]:
-    """The units that should run next on a queue; without `with_llm` those for language models are held back.
+    """The waiting units of a queue, narrowed as asked: urgent ones first, then the oldest.
 
-    Urgent ones first; then those of the document that was read last, because its prefix is still cached
-    and it should be finished before the next is begun; then the oldest. A document has an end, so nothing
-    starves but by a stream of urgent ones.
+    Args:
+        ledger: that has them.
+        queue: on which they wait.
+        count: at most so many.
+        with_llm: False holds back those for language models.
+        models: only those for one of these; None for all.
+        urgent: only those that are urgent, or only those that are not.
+        document: only those of this document.
     """
-    chosen: dict[int, UnitRow] = {}
-    for condition, values in (
-        ("urgent = 1", ()),
-        ("document = ? AND urgent = 0", (last_document,)),
-        ("urgent = 0", ()),
-    ):
-        held = "1" if with_llm else _NOT_LLM
-        rows = ledger.db.execute(
-            f"SELECT * FROM units WHERE state = 'waiting' AND queue = ? AND {condition} AND {held}"
-            " ORDER BY seq, id LIMIT ?",
-            (queue, *values, count),
+    narrowed = "state = 'waiting' AND queue = ?" + ("" if with_llm else f" AND {_NOT_LLM}")
+    values: list[object] = [queue]
+    for condition, value in (("urgent = ?", urgent), ("document = ?", document)):
+        if value is not None:
+            narrowed += f" AND {condition}"
+            values.append(value)
+    kinds: list[tuple[str, tuple[str, ...]]]
+    if models is None:
+        kinds = [("", ())]
+    elif urgent is not False:  # these are few: the index by urgency finds them
+        kinds = [(" AND model IN (SELECT value FROM json_each(?))", (json.dumps(sorted(models)),))]
+    else:  # one model at a time: the index by model gives them in order, and only those that are wanted
+        kinds = [(" AND model = ?", (model,)) for model in models]
+    order = "urgent DESC, seq, id" if urgent is None else "seq, id"
+    rows = [
+        row
+        for condition, model in kinds
+        for row in ledger.db.execute(
+            f"SELECT * FROM units WHERE {narrowed}{condition} ORDER BY {order} LIMIT ?",
+            (*values, *model, count),
         )
-        chosen.update((row["id"], _unit(row)) for row in rows)
-        if len(chosen) >= count:
-            break
-    return list(chosen.values())[:count]
+    ]
+    rows.sort(key=lambda row: (-row["urgent"], row["seq"], row["id"]))
+    return [_unit(row) for row in rows[:count]]
 
 
-def mark_queued(ledger: Ledger, unit_id: int) -> UnitRow:
-    """A waiting unit is handed out: the next issue begins."""
+def waiting_models(ledger: Ledger, queue: str, *, with_llm: bool) -> dict[str, float]:
+    """For each model that units of a queue wait for, when the oldest of their documents was added.
+
+    Takes as long as there are models, not units.
+    """
+    rows = ledger.db.execute(
+        "WITH RECURSIVE kinds (model) AS ("
+        " SELECT min(model) FROM units WHERE state = 'waiting' AND queue = :queue"
+        " UNION ALL SELECT (SELECT min(model) FROM units"
+        "  WHERE state = 'waiting' AND queue = :queue AND model > kinds.model)"
+        " FROM kinds WHERE kinds.model IS NOT NULL)"
+        " SELECT model, (SELECT added_at FROM documents WHERE seq = (SELECT seq FROM units"
+        f"  WHERE state = 'waiting' AND queue = :queue AND units.model = kinds.model"
+        f"  AND (:with_llm OR {_NOT_LLM}) ORDER BY seq, id LIMIT 1)) AS since"
+        " FROM kinds WHERE model IS NOT NULL",
+        {"queue": queue, "with_llm": with_llm},
+    )
+    return {row["model"]: row["since"] for row in rows if row["since"] is not None}
+
+
+def mark_queued(ledger: Ledger, unit_id: int, target: str = "", payload_bytes: int = 0) -> UnitRow:
+    """A waiting unit is handed out, to a worker unless it is for home: the next issue begins."""
     ledger.db.execute(
-        "UPDATE units SET state = 'queued', issue = issue + 1, seen_at = ?, worker = '' WHERE id = ?",
-        (time.time(), unit_id),
+        "UPDATE units SET state = 'queued', issue = issue + 1, seen_at = ?, worker = '', target = ?,"
+        " payload_bytes = ? WHERE id = ?",
+        (time.time(), target, payload_bytes, unit_id),
     )
     handed_out = unit(ledger, unit_id)
     assert handed_out is not None  # noqa: S101 - updated a line above, in the same transaction

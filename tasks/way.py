@@ -18,6 +18,7 @@ from tasks.documents import (
 )
 from tasks.errors import ConfigError, NotFoundError
 from tasks.known_results import keep_result, take_known_pages
+from tasks.learned_costs import learn_swap
 from tasks.learning.sketches import put_sketch
 from tasks.ledger import DocumentRow, Ledger
 from tasks.notify.outbox import tell_of_state
@@ -92,6 +93,8 @@ class Way:
         except (ValueError, LookupError) as error:  # pydantic's ValidationError is a ValueError
             return Failure(kind="error", message=f"The {ended.stage} stage gave a wrong result: {error}.")
         keep_result(self.ledger, self.settings, document, ended, result)
+        for swap in outcome.swaps:
+            learn_swap(self.ledger, ended.target, swap.seconds)
         mark_ended(
             self.ledger,
             ended.id,

@@ -12,7 +12,15 @@ from tasks.model_watch import ModelWatch
 from tasks.notify.outbox import open_channels
 from tasks.orders import Presence
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
-from tasks.queues import DIGEST_TASK, FIRST_PRIORITY, REINDEX_TASK, TICK_TASK, get_app, home_queue
+from tasks.queues import (
+    DIGEST_TASK,
+    FIRST_PRIORITY,
+    REINDEX_TASK,
+    TICK_TASK,
+    get_app,
+    home_queue,
+    worker_queue,
+)
 from tasks.settings import Settings
 
 log = logging.getLogger("shoebox.worker")
@@ -82,6 +90,7 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
         for announcing in announcers:  # or the process would end before it has said that it leaves
             announcing.join(_PRESENCE_SECONDS)
 
+    node = f"{name}@{socket.gethostname()}"
     # Two lines for each of Celery's tasks, ticks included, would bury what a person looks for in the log.
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -90,9 +99,9 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
         [
             "worker",
             "--hostname",
-            f"{name}@%h",
+            node,
             "--queues",
-            _broker_queue(queue, settings),
+            ",".join(_broker_queues(queue, node, settings)),
             "--concurrency",
             str(processes(queue, settings)),
             "--pool",
@@ -135,15 +144,20 @@ def beat_schedule(home: str, settings: Settings) -> dict[str, Any]:
 def run_beat(settings: Settings) -> None:
     """Send ticks to home every few seconds, and for what is done once a day. Does not return normally."""
     app = get_app()
-    app.conf.beat_schedule = beat_schedule(_broker_queue(HOME_QUEUE, settings), settings)
+    app.conf.beat_schedule = beat_schedule(_home_queue(settings), settings)
     # The schedule needs no memory, so it is not kept in a file that a kill could damage: the ledger knows the
     # day of the last digest, and ticks make up for a time that was missed.
     app.Beat(scheduler_cls="celery.beat:Scheduler", loglevel="WARNING").run()
 
 
-def _broker_queue(queue: str, settings: Settings) -> str:
-    if queue != HOME_QUEUE:
-        return queue
+def _broker_queues(queue: str, node: str, settings: Settings) -> tuple[str, ...]:
+    """What a worker takes from: what any worker of its kind may do, and what home has chosen it for."""
+    if queue == HOME_QUEUE:
+        return (_home_queue(settings),)
+    return (queue, worker_queue(queue, node))
+
+
+def _home_queue(settings: Settings) -> str:
     with Ledger.open(settings) as ledger:
         return home_queue(ledger.home)
 

@@ -202,7 +202,7 @@ def test_a_server_that_goes_away_costs_no_attempt_and_the_document_waits(bench: 
 def test_documents_that_were_planned_for_a_model_do_not_wait_in_vain(bench: Bench) -> None:
     documents = [bench.add(f"Letter {n}") for n in range(3)]
     bench.fail(documents[0], "unavailable")
-    assert next_waiting(bench.ledger, "cpu", "", 10, with_llm=False)[0].model == "offline"
+    assert next_waiting(bench.ledger, "cpu", 10, with_llm=False)[0].model == "offline"
     bench.pipeline.fall_back_all(10, "It is away.")
     for document in documents:
         assert {u.model for u in bench.waiting(document)} == {"offline"}

@@ -374,7 +374,7 @@ def test_an_urgent_document_is_taken_first_and_may_wait_again(desk: Desk) -> Non
         rows.append(desk.pipeline.submit(desk.folder / name, BUILTIN, urgent=False).document)
 
     def first() -> str:
-        return next_waiting(desk.ledger, "home", "", 1, with_llm=True)[0].document
+        return next_waiting(desk.ledger, "home", 1)[0].document
 
     assert first() == rows[0].id
     desk.pipeline.set_urgent(rows[1], urgent=True)

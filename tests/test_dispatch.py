@@ -1,6 +1,7 @@
 """Releasing units, and finding those that got lost: real ledger, real Redis, a broker made of lists."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,16 @@ import pytest
 
 from tasks.circuit import Circuit, save_circuit
 from tasks.dispatch import Dispatcher
-from tasks.documents import State
+from tasks.documents import Stage, State
+from tasks.engines.llm.base import ModelInfo
 from tasks.exchange import Exchange
 from tasks.ledger import DocumentRow, Ledger
 from tasks.orders import Order, Outcome, Presence
 from tasks.pipeline import Pipeline
-from tasks.planning import GPU_QUEUE, HOME_QUEUE
-from tasks.queues import NORMAL_PRIORITY, broker_lists, home_queue
+from tasks.planning import GPU_QUEUE, HOME_QUEUE, PADDLEOCR
+from tasks.queues import NORMAL_PRIORITY, broker_lists, home_queue, worker_queue
 from tasks.settings import Settings
-from tasks.units import UnitRow, outstanding, unit
+from tasks.units import UnitPlan, UnitRow, outstanding, plan_units, unit
 
 
 class Broker:
@@ -31,7 +33,7 @@ class Broker:
     def publish(self, order: Order, queue: str) -> None:
         self.orders.append(order)
         if not self.is_away:
-            name = home_queue(order.home) if queue == HOME_QUEUE else queue
+            name = home_queue(order.home) if queue == HOME_QUEUE else worker_queue(queue, order.target)
             message = json.dumps({"headers": {"id": order.task_id}})
             self.redis.lpush(broker_lists(name)[NORMAL_PRIORITY // 3], message)
 
@@ -103,7 +105,7 @@ def issued(
 
 def on_queue(ledger: Ledger, queue: str) -> None:
     """Move all units to another queue, to fill it without running the stages before."""
-    ledger.db.execute("UPDATE units SET queue = ?", (queue,))
+    ledger.db.execute("UPDATE units SET queue = ?, model = ?", (queue, PADDLEOCR))
 
 
 def never_seen(ledger: Ledger) -> None:
@@ -133,23 +135,34 @@ def test_the_window_grows_with_the_workers(
     for name in "abcdefgh":
         add(name)
     on_queue(ledger, GPU_QUEUE)
-    assert dispatcher.release() == 2
+    assert dispatcher.release() == 0
     for number in range(3):
         exchange.announce_presence(Presence(worker=f"{number}", queues=("gpu",), slots=1, pid=1), 60)
-    assert dispatcher.release() == 4
+    assert dispatcher.release() == 6
+    assert Counter(unit.target for unit in outstanding(ledger)) == {"0": 2, "1": 2, "2": 2}
 
 
 def test_urgent_comes_first_then_the_document_at_hand_then_the_oldest(
-    dispatcher: Dispatcher, ledger: Ledger, broker: Broker, add: Callable[..., DocumentRow]
+    dispatcher: Dispatcher,
+    ledger: Ledger,
+    exchange: Exchange,
+    broker: Broker,
+    add: Callable[..., DocumentRow],
 ) -> None:
-    oldest, at_hand, urgent = add("a"), add("b"), add("c", urgent=True)
+    at_hand, _, urgent = add("a"), add("b"), add("c", urgent=True)
     on_queue(ledger, GPU_QUEUE)
-    ledger.set_meta("last document on gpu", at_hand.id)
+    exchange.announce_presence(Presence(worker="one", queues=("gpu",), slots=1, pid=1), 60)
     dispatcher.release()
     assert [order.document for order in broker.orders] == [urgent.id, at_hand.id]
     ledger.db.execute("UPDATE units SET state = 'done' WHERE state = 'queued'")
+    older = add("d")
+    newer = UnitPlan(Stage.OCR, GPU_QUEUE, PADDLEOCR, {"sha256": "", "mime": "", "pages": [2]}, "")
+    plan_units(ledger, at_hand, [newer])
+    on_queue(ledger, GPU_QUEUE)
+    ledger.db.execute("UPDATE units SET seq = 9 WHERE document = ?", (at_hand.id,))
     dispatcher.release()
-    assert broker.orders[2].document == oldest.id
+    assert broker.orders[2].document == at_hand.id
+    assert older.id not in {order.document for order in broker.orders}
 
 
 def test_a_message_in_redis_is_not_lost(issued: Issued) -> None:
@@ -214,9 +227,11 @@ def test_another_homes_messages_are_none_of_ours(issued: Issued) -> None:
 
 
 def test_units_for_a_model_are_held_back_while_the_circuit_is_open(
-    dispatcher: Dispatcher, ledger: Ledger, add: Callable[..., DocumentRow]
+    dispatcher: Dispatcher, ledger: Ledger, exchange: Exchange, add: Callable[..., DocumentRow]
 ) -> None:
     add("a")
+    models = (ModelInfo(name="shoebox-small:latest", parameters=1),)
+    exchange.announce_presence(Presence(worker="one", queues=("cpu",), slots=1, pid=1, models=models), 60)
     ledger.db.execute("UPDATE units SET stage = 'classify', queue = 'cpu', model = 'shoebox-small'")
     save_circuit(ledger, Circuit().failed("It is away."))
     assert dispatcher.release() == 0

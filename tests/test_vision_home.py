@@ -15,8 +15,7 @@ from tasks.documents import Page, Stage, TextSource
 from tasks.exchange import Exchange
 from tasks.home import Home
 from tasks.ledger import DocumentRow, Ledger
-from tasks.orders import ImagePage, LlmParams, Order, ReadParams
-from tasks.publishing import shown_pages
+from tasks.orders import ImagePage, LlmParams, Order, ReadParams, image_pages
 from tasks.running import prepare_unit
 from tasks.settings import Settings
 from tasks.stages.reading import ReadPayload
@@ -153,6 +152,6 @@ def test_a_unit_goes_on_to_the_queue_of_its_model(on_cpu: bool, queue: str) -> N
     params = ReadParams(engine="ollama", llm=llm).model_dump(mode="json")
     order = Order(home="h", unit=1, issue=1, document="d", stage=Stage.ANALYSE, params=params)
     assert _queue_behind(order) == queue
-    assert shown_pages(order) == (1, 2)
+    assert image_pages(order.stage, order.params) == (1, 2)
     ocr = {"sha256": "ab" * 32, "mime": "image/tiff", "pages": [3]}
     assert _queue_behind(order.model_copy(update={"stage": Stage.OCR, "params": ocr})) == "gpu"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from tasks.broker_url import redis_url
+from tasks.capability import queue_with
 from tasks.circuit import load_circuit
 from tasks.engines.llm.base import Vector
 from tasks.errors import ServiceError
@@ -20,6 +21,8 @@ from tasks.settings import Settings
 
 if TYPE_CHECKING:
     from redis import Redis
+
+    from tasks.orders import Presence
 
 REPLY_SECONDS = 30
 """How long the reply lies in Redis for somebody to fetch it."""
@@ -93,9 +96,10 @@ def query_vector(settings: Settings, ledger: Ledger, text: str, seconds: float) 
             return asked
         redis = connect(redis_url(settings), retries=0)
         try:
-            if not any(CPU_QUEUE in worker.queues for worker in Exchange(redis).presence()):
+            presences = Exchange(redis).presence()
+            if not any(CPU_QUEUE in worker.queues for worker in presences):
                 return "No worker of the cpu queue is up."
-            publish_query(asked.query, expires=seconds)
+            _send_query(asked.query, presences, seconds)
             return await_vector(redis, asked, seconds)
         finally:
             redis.close()
@@ -108,17 +112,26 @@ def query_vector(settings: Settings, ledger: Ledger, text: str, seconds: float) 
 def have_made(settings: Settings, ledger: Ledger, text: str, reply_key: str, seconds: float) -> str:
     """Have the vector made and put under a key, for another process that waits; or say why it is not."""
     from kombu.exceptions import OperationalError
+    from redis.exceptions import RedisError
 
     try:
         asked = question(settings, ledger, text, reply_key)
         if isinstance(asked, str):
             return asked
-        publish_query(asked.query, expires=seconds)
+        redis = connect(redis_url(settings), retries=0)
+        try:
+            _send_query(asked.query, Exchange(redis).presence(), seconds)
+        finally:
+            redis.close()
     except ServiceError as error:
         return str(error)
-    except OperationalError as error:
+    except (OperationalError, RedisError) as error:
         return f"Redis is away: {error}."
     return ""
+
+
+def _send_query(query: EmbedQuery, presences: "list[Presence]", seconds: float) -> None:
+    publish_query(query, seconds, queue_with(presences, CPU_QUEUE, query.model))
 
 
 def await_vector(redis: "Redis", asked: Question, seconds: float) -> QueryVector | str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import cast
 
+from tasks.capability import worker_with
 from tasks.circuit import load_circuit
 from tasks.documents import State, Value
 from tasks.engines.llm.base import Vector
@@ -34,7 +35,7 @@ from tasks.meaning.store import Space, VectorStore
 from tasks.notify.daily import latest_slot
 from tasks.orders import Order, Outcome
 from tasks.planning import CPU_QUEUE
-from tasks.queues import PRIORITY_SEPARATOR, PRIORITY_STEPS, broker_lists
+from tasks.queues import broker_lists, worker_queue
 from tasks.routing import Route
 from tasks.settings import Settings
 
@@ -236,7 +237,8 @@ class Keeper:
             texts=tuple(one.text for one in missing),
         )
         self.exchange.put_payload(order, [payload.model_dump_json().encode()])
-        self.publish(order, self.settings)
+        target = worker_with(self.exchange.presence(), CPU_QUEUE, model.model)
+        self.publish(order.model_copy(update={"target": target}), self.settings)
 
     def _is_busy(self) -> bool:
         """Whether the cpu queue has anything else to do, of this home or another."""
@@ -247,18 +249,26 @@ class Keeper:
         if waiting.fetchone():
             return True
         with self.exchange.redis.pipeline(transaction=False) as pipe:
-            for name in broker_lists(CPU_QUEUE)[:-1]:
-                pipe.llen(name)
+            for queue in self._queues():
+                for name in broker_lists(queue)[:-1]:
+                    pipe.llen(name)
             return any(pipe.execute())
+
+    def _queues(self) -> list[str]:
+        """The broker's queues that batches may be in: that of all cpu workers, and that of each."""
+        serving = [one for one in self.exchange.presence() if CPU_QUEUE in one.queues]
+        return [CPU_QUEUE, *(worker_queue(CPU_QUEUE, one.worker) for one in serving)]
 
     def _hosts(self) -> int:
         return len({one.host for one in self.exchange.presence() if CPU_QUEUE in one.queues})
 
     def _task_ids(self) -> set[str]:
         """The messages that lie in Redis, not yet delivered to a worker."""
-        name = f"{CPU_QUEUE}{PRIORITY_SEPARATOR}{PRIORITY_STEPS[-1]}"
-        messages = cast("list[bytes]", self.exchange.redis.lrange(name, 0, -1))
-        return {json.loads(message)["headers"]["id"] for message in messages}
+        with self.exchange.redis.pipeline(transaction=False) as pipe:
+            for queue in self._queues():
+                pipe.lrange(broker_lists(queue)[-1], 0, -1)
+            rows = cast("list[list[bytes]]", pipe.execute())
+        return {json.loads(message)["headers"]["id"] for messages in rows for message in messages}
 
     # At night
 

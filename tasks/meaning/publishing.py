@@ -16,6 +16,7 @@ from tasks.queues import (
     REINDEX_TASK,
     get_app,
     home_queue,
+    worker_queue,
 )
 from tasks.settings import Settings
 
@@ -37,7 +38,7 @@ def publish_batch(order: Order, settings: Settings) -> None:
     _send(
         EMBED_TASK,
         {"batch": order.model_dump(mode="json")},
-        queue=CPU_QUEUE,
+        queue=worker_queue(CPU_QUEUE, order.target) if order.target else CPU_QUEUE,
         task_id=task_id(order),
         priority=LAST_PRIORITY,
         time_limit=settings.llm_unit_seconds,
@@ -60,8 +61,10 @@ def publish_embedded(order: Order) -> None:
         log.warning("%s: home was not told of the vectors: %s", task_id(order), error)
 
 
-def publish_query(query: EmbedQuery, expires: float) -> None:
+def publish_query(query: EmbedQuery, expires: float, queue: str) -> None:
     """Have the vector of a query made before all else; nobody waits for it after so many seconds.
+
+    `queue` is the broker's name.
 
     Raises:
         OperationalError: (kombu) Redis is away.
@@ -69,7 +72,7 @@ def publish_query(query: EmbedQuery, expires: float) -> None:
     _send(
         EMBED_QUERY_TASK,
         {"query": query.model_dump(mode="json")},
-        queue=CPU_QUEUE,
+        queue=queue,
         priority=FIRST_PRIORITY,
         time_limit=QUERY_LIMIT_SECONDS,
         expires=expires,
