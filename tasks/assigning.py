@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from tasks.capability import LOADS_NOTHING, runnable
-from tasks.documents import Value
+from tasks.circuit import load_circuit
+from tasks.documents import Stage, Value
 from tasks.learned_costs import page_bytes, swap_seconds
 from tasks.ledger import Ledger
 from tasks.orders import Presence, image_pages
 from tasks.planning import CPU_QUEUE, GPU_QUEUE
+from tasks.routing import Route
 from tasks.settings import Settings
 from tasks.turns import Board, next_model
 from tasks.units import UnitRow, mark_queued, next_waiting, outstanding, waiting_models
@@ -33,16 +35,17 @@ class _Given(Value):
 class Assigner:
     """Hands waiting units to the workers that are up. Under the ledger's write lock."""
 
-    def __init__(
-        self, ledger: Ledger, settings: Settings, workers: Sequence[Presence], board: Board, *, with_llm: bool
-    ) -> None:
+    def __init__(self, ledger: Ledger, settings: Settings, workers: Sequence[Presence], board: Board) -> None:
         self._ledger = ledger
         self._settings = settings
         self._workers = workers
         self._board = board
-        self._with_llm = with_llm
+        self._circuit = load_circuit(ledger)
+        self._with_llm = not self._circuit.is_paused
         out = outstanding(ledger)
         self._load = Counter(unit.target for unit in out)
+        self._followed = {unit.target for unit in out if self._is_followed(unit)}
+        """Workers whose document will soon have another unit for the same model."""
         self._payload_bytes = sum(unit.payload_bytes for unit in out)
 
     def assign(self) -> list[UnitRow]:
@@ -55,9 +58,22 @@ class Assigner:
             # Everybody has something to do before anybody has something to wait for.
             for level in range(1, self._settings.window_per_slot + 1):
                 for worker in sorted(serving, key=lambda one: self._load[one.worker] / max(1, one.slots)):
+                    if level > 1 and worker.worker in self._followed:
+                        continue
                     room = worker.slots * level - self._load[worker.worker]
                     taken += self._take(queue, worker, room)
         return taken
+
+    def _is_followed(self, unit: UnitRow) -> bool:
+        """Whether the same model will read the document once more when this unit has ended.
+
+        Nothing is queued behind such a unit: another document in between would cost the model's cache of this
+        one, that is, reading it again. That takes far longer than home needs to plan what follows.
+        """
+        if unit.stage is not Stage.CLASSIFY or not unit.is_llm:
+            return False
+        following = self._circuit.reader(Stage.ANALYSE, self._settings)
+        return isinstance(following, Route) and (following.model, following.queue) == (unit.model, unit.queue)
 
     def _take_urgent(self, queue: str, worker: Presence) -> list[UnitRow]:
         room = worker.slots * (self._settings.window_per_slot + _URGENT_EXTRA) - self._load[worker.worker]
@@ -144,6 +160,8 @@ class Assigner:
             self._payload_bytes += size
             self._load[worker.worker] += 1
             handed.append(mark_queued(self._ledger, unit.id, worker.worker, size))
+            if self._is_followed(unit):
+                self._followed.add(worker.worker)
         if handed:
             loads = [unit.model for unit in handed if unit.model not in LOADS_NOTHING]
             given = self._given(worker)

@@ -55,9 +55,8 @@ class Dispatcher:
         workers = usable(self.exchange.presence())
         board = read_board(self.exchange.redis)
         with self.ledger.transaction():
-            with_llm = not load_circuit(self.ledger).is_paused
             released = self._take_at_home()
-            released += Assigner(self.ledger, self.settings, workers, board, with_llm=with_llm).assign()
+            released += Assigner(self.ledger, self.settings, workers, board).assign()
             for unit in released:
                 self.ledger.db.execute(
                     "UPDATE documents SET state = ? WHERE id = ? AND state = ?",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.capability import is_usable, queue_with, runnable
+from tasks.circuit import Circuit, save_circuit
 from tasks.dispatch import Dispatcher
 from tasks.documents import Stage, State
 from tasks.engines import OFFLINE
@@ -21,6 +22,7 @@ from tasks.orders import LlmParams, Order, Presence, ReadParams
 from tasks.pipeline import Pipeline
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, PADDLEOCR
 from tasks.queues import worker_queue
+from tasks.routing import KnownModels
 from tasks.settings import Settings
 from tasks.turns import Board, Demand, Turn, begin_unit, next_model, put_demand, read_board
 from tasks.units import UnitPlan, mark_ended, outstanding, plan_units, units_of, waiting_models
@@ -428,3 +430,23 @@ def test_a_turn_counts_units_until_the_model_changes(exchange: Exchange) -> None
 def test_when_a_turn_is_over(units: int, seconds: float, over: bool) -> None:
     turn = Turn(model=BIG, since=1000.0, units=units)
     assert turn.is_over(1000.0 + seconds, swap_seconds=5.0, longest=600.0) is over
+
+
+def test_nothing_comes_between_two_calls_to_one_model_about_one_document(desk: Desk) -> None:
+    model = ModelInfo(name="shoebox-large", parameters=int(9e9))
+    known = KnownModels(by_queue={GPU_QUEUE: (model,)}, problem="")
+    settings = desk.settings.model_copy(update={"small_model": "shoebox-large"})
+    desk.dispatcher.settings = settings
+    save_circuit(desk.ledger, Circuit(known=known))
+    first, second = desk.add("shoebox-large"), desk.add("shoebox-large")
+    desk.ledger.db.execute("UPDATE units SET stage = ?", (Stage.CLASSIFY,))
+    desk.worker("one", "shoebox-large")
+    desk.release()
+    assert [order.document for order in desk.sent] == [first.id]
+    desk.end("one")
+    desk.plan(first, "shoebox-large")
+    desk.release()
+    assert [(order.document, order.stage) for order in desk.sent[1:]] == [
+        (first.id, Stage.ANALYSE),
+        (second.id, Stage.CLASSIFY),
+    ]
