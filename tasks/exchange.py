@@ -219,8 +219,11 @@ class Exchange:
 
     def presence(self) -> list[Presence]:
         """The workers that are up, by name."""
-        now = self.now()
-        raw = cast("dict[bytes, bytes]", self.redis.hgetall(_PRESENCE_KEY))
+        with self.redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.hgetall(_PRESENCE_KEY)
+            (seconds, microseconds), raw = pipe.execute()
+        now = seconds + microseconds / 1e6
         entries = [json.loads(value) for _, value in sorted(raw.items())]
         presences = []
         for entry in entries:
