@@ -38,7 +38,10 @@ def plan_extract(document: DocumentRow) -> list[UnitPlan]:
 
 
 def ocr_page_key(settings: Settings, document: DocumentRow, number: int) -> str:
-    """Under which key the OCR of a page is kept. By page, so that windows may be cut in any way."""
+    """Under which key the OCR of a page is kept. By page, so that windows may be cut in any way.
+
+    It does not tell GPU from CPU: both run the same weights in single precision and read the same text.
+    """
     model = f"paddleocr-{_version('paddleocr')}-{_version('rapidocr')}"
     return f"{document.sha256}:{Stage.OCR}:{model}:{settings.render_dpi}:{settings.max_page_pixels}:{number}"
 

@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     """Pages in one OCR unit."""
     ocr_threads: int = Field(default=0, ge=0)
     """Threads of the OCR engine; 0 lets the engine choose."""
+    ocr_device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where OCR runs. `auto`: on a GPU if it can; `gpu`: `doctor` complains if it cannot."""
     text_layer_min_score: float = Field(default=0.5, ge=0, le=1)
     """A page whose text layer scores below this is read by OCR."""
     max_file_bytes: int = Field(default=512 * 1024 * 1024, ge=1)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.engines import paddle
+from tasks.engines import ocr_device, paddle
 from tests import pageimages
 from tests.pageimages import BgrImage, PageImage, cer
 
@@ -83,7 +83,7 @@ def compare_speed(models_dir: Path) -> bool:
             pageimages.two_columns(),
         )
     ]
-    bare = paddle._load(models_dir, threads=0)
+    bare = paddle._load(models_dir, 0, ocr_device.on_cpu("to compare with"))
     engine = paddle.PaddleEngine(models_dir)
     contestants: list[Callable[[BgrImage], object]] = [bare.predict, lambda image: engine.read(image, 1)]
     seconds = [0.0, 0.0]

@@ -41,8 +41,11 @@ class OcrEngine(Protocol):
 
     name: str
     version: str
-    device: str
-    """`cpu`, or the GPU as PaddleOCR names it, such as `gpu:0`."""
+
+    @property
+    def device(self) -> str:
+        """`cpu`, or the GPU as PaddleOCR names it, such as `gpu:0`."""
+        ...
 
     @property
     def is_loaded(self) -> bool:

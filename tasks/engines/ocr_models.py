@@ -7,6 +7,7 @@ are not installed.
 import importlib.metadata
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ def ensure_models(models_dir: Path) -> OcrModels:
         with tempfile.TemporaryDirectory(prefix=".building-", dir=models_dir) as scratch:
             built = Path(scratch, "built")
             _build(wheel, built)
-            _put_in_place(built, home, Path(scratch, "broken"))
+            put_in_place(built, home, Path(scratch, "broken"), lambda: _is_complete(models))
     except OSError as error:
         raise ConfigError(
             f"The OCR models cannot be written to {models_dir}: {error.strerror or error}.",
@@ -88,9 +89,12 @@ def _is_complete(models: OcrModels) -> bool:
     return all((folder / name).is_file() for folder in (models.det, models.rec) for name in _MODEL_FILES)
 
 
-def _put_in_place(built: Path, home: Path, broken: Path) -> None:
-    """Rename `built` to `home`; a folder that is there already is another process's or an incomplete one."""
-    if home.exists() and not _is_complete(OcrModels(home / DETECTION_NAME, home / RECOGNITION_NAME, "")):
+def put_in_place(built: Path, home: Path, broken: Path, is_whole: Callable[[], bool]) -> None:
+    """Rename `built` to `home`; a folder that is there already is another process's or not whole.
+
+    One that is not whole is moved to `broken` first.
+    """
+    if home.exists() and not is_whole():
         with suppress(FileNotFoundError):  # another process has just repaired it
             home.rename(broken)
     try:

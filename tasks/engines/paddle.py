@@ -1,13 +1,8 @@
-"""OCR by PaddleOCR on onnxruntime, on the CPU."""
+"""OCR by PaddleOCR: on a GPU where one can be used, else by onnxruntime on the CPU."""
 
 import importlib.metadata
-import logging
 import math
-import os
-import sys
-import warnings
-from collections.abc import Iterable
-from importlib.metadata import Distribution, DistributionFinder
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.documents import Line, Page, TextSource
-from tasks.engines.ocr_models import (
-    DETECTION_NAME,
-    RECOGNITION_NAME,
-    ensure_models,
-    models_version,
-)
+from tasks.engines import ocr_device, ocr_pipeline
+from tasks.engines.ocr_device import OcrDevice, Wanted
+from tasks.engines.ocr_ladder import Ladder, PageLadder
+from tasks.engines.ocr_models import models_version
 from tasks.engines.page_boxes import SeenLine
 from tasks.engines.page_rotation import mean_score, read_upright
 from tasks.engines.reading_order import arrange
@@ -34,34 +27,42 @@ instead of 0.8; a side of 2400 finds nothing more even in print of 4 points."""
 DETECTION_AREA = DETECTION_SIDE * DETECTION_SIDE / math.sqrt(2)
 LONGEST_DETECTION_SIDE = 4000
 """PaddleOCR scales down beyond this, with a warning."""
-OUT_OF_MEMORY = ("bad_alloc", "allocate memory", "out of memory", "insufficient memory")
-"""What the texts of onnxruntime's and OpenCV's exceptions hold when memory ran out; seen under a limit."""
 
 
 class PaddleEngine:
     """Reads page images with the PP-OCRv6 small models. Loads them on the first page, not before.
 
-    One instance serves one thread. Raises ConfigError where the wheel with the models is missing.
+    One instance serves one thread. What `device` and `read` ask of torch must not happen before a fork.
+    Raises ConfigError where the wheel with the models is missing.
     """
 
     name = "PaddleOCR"
-    device = "cpu"
 
-    def __init__(self, models_dir: Path, threads: int = 0) -> None:
-        """Prepare an engine that keeps its models in `models_dir`; 0 threads lets onnxruntime choose."""
+    def __init__(self, models_dir: Path, threads: int = 0, wanted: Wanted = "cpu") -> None:
+        """Prepare an engine that keeps its models in `models_dir`; 0 threads lets onnxruntime choose.
+
+        `wanted` is the setting `ocr_device`.
+        """
+        # The same on every device: the weights are the same, and so are the texts.
         self.version = f"{importlib.metadata.version('paddleocr')}+{models_version()}+{READING_REVISION}"
-        self._models_dir = models_dir
-        self._threads = threads
-        self._pipeline: Any = None
+        self._ladder = Ladder(partial(_load, models_dir, threads), partial(ocr_device.choose, wanted))
+
+    @property
+    def device(self) -> str:
+        """Where pages are read: `cpu`, or the GPU as PaddleOCR names it. Asks CUDA the first time."""
+        return self._ladder.chosen.device
 
     @property
     def is_loaded(self) -> bool:
         """Whether the models are in memory."""
-        return self._pipeline is not None
+        return self._ladder.is_loaded
 
     def release(self) -> None:
-        """Give the models' memory back; the next page loads them again."""
-        self._pipeline = None
+        """Give the models' memory back, a GPU's too; the next page loads them again.
+
+        What stays taken of a GPU's memory until the process ends is CUDA's own context.
+        """
+        self._ladder.release()
 
     def read(self, image: NDArray[np.uint8], number: int) -> Page:
         """Read one page image (height, width, 3; BGR) and return it as page `number`.
@@ -70,12 +71,14 @@ class PaddleEngine:
 
         Raises:
             ValueError: the array is no such image.
-            MemoryError: the page does not fit.
+            MemoryError: the page does not fit, neither smaller nor on the CPU.
             ConfigError: the models are missing or cannot be written.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ValueError(f"A page image is (height, width, 3) uint8, not {image.shape} {image.dtype}.")
-        upright = read_upright(self._see, np.ascontiguousarray(image))
+        page = self._ladder.page(number)
+        upright = read_upright(partial(_see, page), np.ascontiguousarray(image))
+        page.close()
         arranged = arrange(upright.lines)
         return Page(
             number=number,
@@ -88,22 +91,20 @@ class PaddleEngine:
             rotation=upright.rotation,
         )
 
-    def _see(self, image: NDArray[np.uint8]) -> list[SeenLine]:
-        try:
-            if self._pipeline is None:
-                self._pipeline = _load(self._models_dir, self._threads)
-            [result] = self._pipeline.predict(image, text_det_limit_side_len=_detection_side(image))
-        except Exception as error:  # onnxruntime's exceptions have no other common base
-            if _is_out_of_memory(error):
-                raise MemoryError(f"OCR ran out of memory on an image of {image.shape}.") from error
-            raise
-        return [
-            SeenLine(text, float(score), np.asarray(corners, dtype=np.float64))
-            for text, score, corners in zip(
-                result["rec_texts"], result["rec_scores"], result["rec_polys"], strict=True
-            )
-            if text.strip()
-        ]
+
+def _load(models_dir: Path, threads: int, where: OcrDevice) -> Any:
+    return ocr_pipeline.load(models_dir, threads, where, DETECTION_SIDE)
+
+
+def _see(page: PageLadder, image: NDArray[np.uint8]) -> list[SeenLine]:
+    result = page.see(image, _detection_side(image))
+    return [
+        SeenLine(text, float(score), np.asarray(corners, dtype=np.float64))
+        for text, score, corners in zip(
+            result["rec_texts"], result["rec_scores"], result["rec_polys"], strict=True
+        )
+        if text.strip()
+    ]
 
 
 def _detection_side(image: NDArray[np.uint8]) -> int:
@@ -116,69 +117,3 @@ def _detection_side(image: NDArray[np.uint8]) -> int:
 def _as_line(line: SeenLine) -> Line:
     (x0, y0), (x1, y1) = line.corners.min(axis=0), line.corners.max(axis=0)
     return Line(text=line.text, box=(int(x0), int(y0), int(x1), int(y1)), confidence=line.confidence)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether onnxruntime or OpenCV failed for want of memory: they have no exception of their own for it."""
-    text = str(error).lower()
-    return any(sign in text for sign in OUT_OF_MEMORY)
-
-
-def _load(models_dir: Path, threads: int) -> Any:
-    """Build PaddleOCR's pipeline from local models, without a look at the network."""
-    models = ensure_models(models_dir)
-    os.environ.setdefault("PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK", "True")  # else it calls four model hubs
-    os.environ.setdefault("PADDLE_PDX_CACHE_HOME", str(models_dir / "paddlex"))  # else ~/.paddlex
-    _vouch_for_headless_opencv()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those of libraries that PaddleX imports and we never call
-        from paddleocr import PaddleOCR
-
-        for name in ("paddlex", "paddleocr"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        engine_config: dict[str, object] = {"enable_cpu_mem_arena": False}  # the arena never shrinks
-        if threads:
-            engine_config["intra_op_num_threads"] = threads
-        return PaddleOCR(
-            text_detection_model_name=DETECTION_NAME,  # without the names it asks the hubs
-            text_detection_model_dir=str(models.det),
-            text_recognition_model_name=RECOGNITION_NAME,
-            text_recognition_model_dir=str(models.rec),
-            text_recognition_batch_size=1,  # lines of one batch are padded to the longest
-            use_doc_orientation_classify=False,
-            use_doc_unwarping=False,
-            use_textline_orientation=False,
-            text_det_limit_side_len=DETECTION_SIDE,
-            text_det_limit_type="max",
-            device="cpu",
-            engine="onnxruntime",
-            engine_config=engine_config,
-        )
-
-
-_ANY = DistributionFinder.Context()
-
-
-class _HeadlessOpenCv(DistributionFinder):
-    """Answers for the distribution `opencv-contrib-python` with its headless build.
-
-    PaddleX looks for that name (paddlex.utils.deps) and imports no cv2 without it. The headless build is
-    the same package, but needs no libGL, which a server has not.
-    """
-
-    missing = "opencv-contrib-python"
-    installed = "opencv-contrib-python-headless"
-
-    def find_spec(self, *_: object) -> None:
-        """It finds no modules."""
-
-    def find_distributions(self, context: DistributionFinder.Context = _ANY) -> Iterable[Distribution]:
-        """The headless build's distribution, if that is the one asked for by the other name."""
-        return Distribution.discover(name=self.installed) if context.name == self.missing else ()
-
-
-def _vouch_for_headless_opencv() -> None:
-    try:
-        importlib.metadata.version(_HeadlessOpenCv.missing)
-    except importlib.metadata.PackageNotFoundError:
-        sys.meta_path.append(_HeadlessOpenCv())

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.documents import OcrResult, Page, TextSource
 from tasks.engines.base import OcrEngine
@@ -11,6 +12,9 @@ from tasks.errors import FileError
 from tasks.orders import OcrParams, Order
 from tasks.settings import Settings
 from tasks.stages.extract import spooled
+
+if TYPE_CHECKING:
+    from tasks.engines.ocr_device import Wanted
 
 _PNG_SIGNATURE = b"\x89PNG"
 
@@ -42,16 +46,16 @@ def render(order: Order, settings: Settings) -> list[bytes]:
 def read_pages(order: Order, images: list[bytes], settings: Settings) -> OcrResult:
     """Read page images. One bad page does not cost the others: it comes back with its error."""
     params = OcrParams.model_validate(order.params)
-    engine = _engine(settings.models_dir, settings.ocr_threads)
+    engine = _engine(settings.models_dir, settings.ocr_threads, settings.ocr_device)
     return OcrResult(pages=tuple(_read_each(engine, params.pages, images)))
 
 
 @lru_cache(maxsize=1)
-def _engine(models_dir: Path, threads: int) -> OcrEngine:
+def _engine(models_dir: Path, threads: int, wanted: "Wanted") -> OcrEngine:
     """One engine a process; it loads its models at the first page, in the worker's child."""
     from tasks.engines.paddle import PaddleEngine
 
-    return PaddleEngine(models_dir, threads=threads)
+    return PaddleEngine(models_dir, threads=threads, wanted=wanted)
 
 
 def _read_each(engine: OcrEngine, numbers: tuple[int, ...], images: list[bytes]) -> Iterator[Page]:
