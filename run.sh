@@ -3,17 +3,24 @@
 #
 #   ./run.sh            the user interface          ./run.sh doctor    what is here, what is missing
 #   ./run.sh worker     serve queues, headless      ./run.sh test      all checks and tests
+#   ./run.sh install gpu    add what OCR needs to run on a GPU of NVIDIA's; install base: take it away again
 #
 # Needs Python 3.11 or later with pip and venv. SHOEBOX_PYTHON names the interpreter, SHOEBOX_VENV another
 # place for .venv. Nothing else in this folder is written. Keep it fit for bash 3.2, which is what macOS has.
 set -o pipefail
+trouble='Shoebox cannot start'
 
 say() { printf '%s\n' "$*" >&2; }
 
-fail() { # message, remedy
-    say "Shoebox cannot start: $1"
-    [ -z "$2" ] || say "$2"
+fail() { # message, words of the remedy
+    say "$trouble: $1"
+    shift
+    [ -z "$*" ] || say "$*"
     exit 1
+}
+
+fail_without_lock() {
+    fail "$1 is missing." "Get the whole of Shoebox again: git checkout -- .requirements"
 }
 
 checkout_folder() { # where this script really is, through any links
@@ -39,11 +46,23 @@ key_of() { # changes with the lock and with the Python that the packages were bu
     printf '%s %s' "$(cksum <"$1")" "$2"
 }
 
-is_ready() {
-    local installed python
+is_ready() { # every lock that is wanted is in the stamp
+    local installed python each
     [ -f "$stamp" ] && python="$(python_of_venv)" && installed="$(cat "$stamp")" || return 1
-    case "$installed" in *"[$(key_of "$lock" "$python")]"*) return 0 ;; esac
-    return 1
+    for each in "${locks[@]}"; do
+        case "$installed" in *"[$(key_of "$each" "$python")]"*) ;; *) return 1 ;; esac
+    done
+}
+
+choose_locks() { # the extra, once installed, comes along with every other lock
+    locks=("$lock")
+    if [ -r "$gpu_lock" ] && { [ -n "$adding_gpu" ] || [ -f "$wants_gpu" ]; }; then
+        locks=("$lock" "$gpu_lock")
+    fi
+}
+
+count_packages() { # in these locks
+    cat "$@" | grep -cE '^[A-Za-z0-9][^ ]*=='
 }
 
 # --- Installing
@@ -71,8 +90,9 @@ take_lock() { # the kernel keeps it for descriptor 9, however this script ends
     "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
 }
 
-empty_venv() { # it may be a mount point, so the folder itself stays; the mark keeps it known as ours
-    find "$venv" -mindepth 1 -maxdepth 1 ! -name shoebox.lock ! -name shoebox.unfinished -exec rm -rf {} +
+empty_venv() { # it may be a mount point, so the folder itself stays; the marks keep it known as ours
+    find "$venv" -mindepth 1 -maxdepth 1 ! -name shoebox.lock ! -name shoebox.unfinished \
+        ! -name shoebox.gpu -exec rm -rf {} +
 }
 
 fits_stamp() { # the interpreter still is the one that the packages were built for
@@ -128,12 +148,14 @@ explain_failure() { # what pip or venv wrote, in the user's words
     say "---"
     if grep -qiE 'no space left|disk quota' "$log"; then
         fail "the disk is full." \
-            "Installing takes about 2 GB. Free some, or set SHOEBOX_VENV (and TMPDIR) to another disk."
+            "Installing takes about 2 GB, the extra gpu 8 more." \
+            "Free some, or set SHOEBOX_VENV (and TMPDIR) to another disk."
     elif grep -qiE "$no_network" "$log"; then
         fail "packages cannot be fetched." \
             "Check the network or pip's proxy and index, then start ./run.sh again; what was fetched is kept."
     elif grep -q 'DO NOT MATCH THE HASHES' "$log"; then
-        fail "a package is not the one in $lock." "Do not use that package index; start again with the usual one."
+        fail "a package is not the one in ${locks[*]}." \
+            "Do not use that package index; start again with the usual one."
     elif grep -qE 'No matching distribution|not a supported wheel|requires a different Python' "$log"; then
         fail "a package has no build for $("$python" -V) on this machine ($(uname -sm))." \
             "Name another Python with SHOEBOX_PYTHON, such as python3.12; 64-bit Linux and macOS are served."
@@ -142,7 +164,7 @@ explain_failure() { # what pip or venv wrote, in the user's words
 }
 
 install() {
-    local total fresh=''
+    local total fresh='' each requirements=()
     find_python
     case "$venv" in
     *:*) fail "the path $venv contains a colon." "Move Shoebox to a folder without one, or set SHOEBOX_VENV." ;;
@@ -154,31 +176,88 @@ install() {
     mkdir -p "$venv" 2>/dev/null ||
         fail "$venv cannot be made." "Make $(dirname "$venv") writable, or set SHOEBOX_VENV to a folder of yours."
     take_lock
+    choose_locks
     if ! is_ready; then # nobody else did it meanwhile
         export PYTHONPYCACHEPREFIX="$venv/pycache" # pip compiles where the program will look
         make_venv
-        total="$(grep -cE '^[A-Za-z0-9][^ ]*==' "$lock")"
+        total="$(count_packages "${locks[@]}")"
         if [ -n "$fresh" ]; then
-            say "Installing $total packages, about 0.9 GB; this happens once and takes some minutes ..."
+            say "Installing $total packages, about 0.9 GB${locks[1]:+ and 3 GB for the GPU};" \
+                "this happens once and takes some minutes ..."
+        elif [ -n "$adding_gpu" ] && [ ! -f "$wants_gpu" ]; then
+            total="$(count_packages "$gpu_lock")"
+            say "Adding the extra gpu, $total packages, about 3 GB; this takes some minutes ..."
         else
             say "Bringing the $total packages in $venv up to date ..."
         fi
+        for each in "${locks[@]}"; do
+            requirements+=(-r "$each")
+        done
         : >"$log"
         PIP_USER=0 "$venv/bin/python" -m pip --disable-pip-version-check --no-input install --progress-bar off \
-            --no-deps --require-hashes -r "$lock" 2>&1 | show_progress || {
+            --no-deps --require-hashes "${requirements[@]}" 2>&1 | show_progress || {
             grep -q '^Installing collected' "$log" || rm -f "$unfinished" # nothing was touched yet
             explain_failure
         }
+        [ -z "$adding_gpu" ] || : >"$wants_gpu"
         write_stamp
         say "Installed."
     fi
     exec 9>&-
 }
 
+remove_gpu() { # all that the extra brought, and nothing else: its lock holds only what no other one does
+    local names
+    if [ ! -f "$wants_gpu" ]; then
+        say "The extra gpu is not installed."
+        return
+    fi
+    find_python
+    take_lock
+    : >"$unfinished"
+    rm -f "$stamp" "$wants_gpu"
+    names="$(sed -n 's/^\([A-Za-z0-9][^ =]*\)==.*/\1/p' "$gpu_lock" | sort -u)"
+    say "Removing the extra gpu ..."
+    # shellcheck disable=SC2086 # one word a name
+    "$venv/bin/python" -m pip --disable-pip-version-check --no-input uninstall -y $names >"$log" 2>&1 ||
+        explain_failure
+    locks=("$lock")
+    write_stamp
+    say "Removed."
+    exec 9>&-
+}
+
+install_extra() { # gpu, or base
+    [ -r "$gpu_lock" ] || fail_without_lock "$gpu_lock"
+    case "$1" in
+    gpu)
+        trouble='The extra gpu is not installed'
+        adding_gpu=yes
+        choose_locks
+        if [ -f "$wants_gpu" ] && is_ready; then
+            say "The extra gpu is installed already."
+            return
+        fi
+        install
+        say "./run.sh doctor says what OCR makes of it; workers that run take it up after ./run.sh down and up."
+        ;;
+    base)
+        trouble='The extra gpu is not removed'
+        remove_gpu
+        choose_locks
+        is_ready || install
+        ;;
+    *) fail "there is no extra '$1'." "./run.sh install gpu, or ./run.sh install base to take it away again." ;;
+    esac
+}
+
 write_stamp() { # last of all, and at once: it says that everything before it was done
-    local python
+    local python each
     python="$(python_of_venv)"
-    printf '[%s]\n' "$(key_of "$lock" "$python")" >"$stamp.new"
+    : >"$stamp.new"
+    for each in "${locks[@]}"; do
+        printf '[%s]\n' "$(key_of "$each" "$python")" >>"$stamp.new"
+    done
     # The test lock holds everything of the base lock.
     [ "$lock" = "$base_lock" ] || printf '[%s]\n' "$(key_of "$base_lock" "$python")" >>"$stamp.new"
     mv -f "$stamp.new" "$stamp" && rm -f "$unfinished"
@@ -193,15 +272,25 @@ stamp="$venv/shoebox.ready"
 unfinished="$venv/shoebox.unfinished"
 log="$venv/shoebox-install.log"
 base_lock="$here/.requirements/base.lock"
+gpu_lock="$here/.requirements/gpu.lock"
+wants_gpu="$venv/shoebox.gpu"
+adding_gpu=''
 lock="$base_lock"
 [ "$1" != test ] || lock="$here/.requirements/test.lock"
-[ -r "$lock" ] || fail "$lock is missing." "Get the whole of Shoebox again: git checkout -- .requirements"
+[ -r "$lock" ] || fail_without_lock "$lock"
 
 unset PYTHONHOME PYTHONPATH
 export PYTHONSAFEPATH=1 # nothing in the current folder is taken for ours
 
+choose_locks
+on_interrupt='say ""; say "Stopped. ./run.sh begins the installation anew next time."; exit 130'
+if [ "$1" = install ]; then
+    trap "$on_interrupt" INT TERM
+    install_extra "$2"
+    exit
+fi
 if ! is_ready; then
-    trap 'say ""; say "Stopped. ./run.sh begins the installation anew next time."; exit 130' INT TERM
+    trap "$on_interrupt" INT TERM
     install
     trap - INT TERM
 fi

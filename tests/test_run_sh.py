@@ -78,12 +78,13 @@ class Checkout:
             start_new_session=True,
         )
 
-    def write_locks(self, version: str = "1.0") -> None:
+    def write_locks(self, version: str = "1.0", gpu: str = "1.0") -> None:
         locks = self.folder / ".requirements"
         locks.mkdir(exist_ok=True)
         base = self._line("tiny", version)
         (locks / "base.lock").write_text(base)
         (locks / "test.lock").write_text(base + self._line("extra", "1.0"))
+        (locks / "gpu.lock").write_text(self._line("torchlet", gpu))
 
     def _line(self, name: str, version: str) -> str:
         wheel = self.wheels / f"{name}-{version}-py3-none-any.whl"
@@ -243,6 +244,51 @@ def test_the_virtual_environment_can_be_elsewhere(installed: Checkout, tmp_path:
     assert started.returncode == 0
     assert started.stderr == ""
     assert (place / "pycache").is_dir()
+
+
+def test_the_extra_gpu_is_added_kept_and_taken_away(installed: Checkout, tmp_path: Path) -> None:
+    installed.start()
+    site = next(installed.venv.glob("lib/python*/site-packages"))
+    added = installed.start("install", "gpu", cwd=tmp_path)
+    assert (added.returncode, added.stdout) == (0, "")
+    assert "Adding the extra gpu, 1 packages" in added.stderr
+    assert (site / "torchlet.py").exists() and (site / "tiny.py").exists()
+
+    again = installed.start("install", "gpu", PIP_FIND_LINKS="/nonexistent")
+    assert (again.returncode, again.stderr) == (0, "The extra gpu is installed already.\n")
+    assert installed.start(PIP_FIND_LINKS="/nonexistent").stderr == ""
+    assert installed.start("test").stdout.startswith("testing with 1.0")
+    assert installed.start().stderr == ""
+
+    installed.write_locks("2.0", gpu="2.0")  # an update brings the extra along
+    updated = installed.start()
+    assert "Bringing the 2 packages" in updated.stderr
+    assert json.loads(updated.stdout)["tiny"] == "2.0"
+    assert "2.0" in (site / "torchlet.py").read_text()
+
+    removed = installed.start("install", "base")
+    assert (removed.returncode, removed.stderr) == (0, "Removing the extra gpu ...\nRemoved.\n")
+    assert not (site / "torchlet.py").exists()
+    started = installed.start(PIP_FIND_LINKS="/nonexistent")
+    assert started.stderr == "" and json.loads(started.stdout)["tiny"] == "2.0"
+    assert installed.start("install", "base").stderr == "The extra gpu is not installed.\n"
+
+
+def test_an_extra_that_cannot_be_fetched_costs_nothing_else(installed: Checkout) -> None:
+    installed.start()
+    (installed.folder / ".requirements" / "gpu.lock").write_text(f"absent==1.0 --hash=sha256:{'0' * 64}\n")
+    failed = installed.start("install", "gpu")
+    assert failed.returncode == 1
+    assert "The extra gpu is not installed: a package has no build for" in failed.stderr
+    started = installed.start(PIP_FIND_LINKS="/nonexistent")
+    assert json.loads(started.stdout)["tiny"] == "1.0"
+    assert "Clearing away" not in started.stderr
+    assert not (installed.venv / "shoebox.gpu").exists()
+
+
+def test_an_unknown_extra_is_refused(installed: Checkout) -> None:
+    installed.start()
+    assert "./run.sh install gpu" in refused(installed.start("install", "cuda"))
 
 
 # --- Saying what is wrong
