@@ -9,18 +9,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from enum import StrEnum
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from app.checks import Check, Verdict
+from app.ocr_check import check_ocr_engine
 from app.services import find_server, status
 from app.services.folders import MIN_FREE_BYTES
 from app.services.redis_client import ask_redis, redis_place
 from tasks.errors import ExitCode, ShoeboxError
 from tasks.meaning.standing import standing_line
 from tasks.settings import Settings
+
+__all__ = ("Check", "Verdict", "exit_code", "run_checks")
 
 LOCK = Path(__file__).resolve().parent.parent / ".requirements" / "base.lock"
 REINSTALL = "Remove {prefix} and start ./run.sh again."
@@ -30,26 +32,6 @@ LOW_MEMORY_BYTES = 2 * GIB
 """OCR of one page takes up to 1.5 GB."""
 IMPORT_SECONDS = 20.0
 SERVER_SECONDS = 1.0
-
-
-class Verdict(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARN = "warn"
-    """Shoebox works, with something missing or slower."""
-    FAIL = "fail"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    verdict: Verdict
-    found: str
-    remedy: str = ""
-    """What to do; empty if the verdict is ok."""
 
 
 def run_checks(settings: Settings) -> list[Check]:
@@ -65,6 +47,7 @@ def run_checks(settings: Settings) -> list[Check]:
         check_services,
         check_native_libraries,
         check_ocr_models,
+        check_ocr_engine,
         check_recipes,
         check_llm_server,
         check_search,
