@@ -1,6 +1,7 @@
 """Compare the OCR engine with a bare PaddleOCR loop: speed, errors, memory.
 
     python -m tests.bench_ocr
+    python -m tests.bench_ocr --device gpu     beside the CPU: speed, errors, memory and running out of it
 
 Prints one line a figure and the bar it has to keep; the exit status is 1 if one is not kept. It is no
 test: a busy machine changes the speeds (their ratio less, as the two take turns).
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from tasks.engines import ocr_device, paddle
-from tests import pageimages
+from tests import bench_ocr_gpu, pageimages
 from tests.pageimages import BgrImage, PageImage, cer
 
 MIN_RATIO = 0.95
@@ -34,12 +35,17 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--peak-memory", type=Path, metavar="MODELS", help=argparse.SUPPRESS)
-    models_dir = parser.parse_args().peak_memory
-    if models_dir:
-        print(peak_gigabytes(models_dir))
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu", "torch"), default="cpu", help="torch: without a GPU"
+    )
+    arguments = parser.parse_args()
+    if arguments.peak_memory:
+        print(peak_gigabytes(arguments.peak_memory))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         models_dir = Path(folder)
+        if arguments.device != "cpu":
+            return 0 if bench_ocr_gpu.compare(arguments.device, models_dir) else 1
         kept = [*compare_errors(models_dir), compare_speed(models_dir), compare_memory(models_dir)]
     return 0 if all(kept) else 1
 

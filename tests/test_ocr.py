@@ -265,3 +265,50 @@ def test_reading_is_quiet_and_keeps_to_the_machine_and_the_models_folder(tmp_pat
     assert seen["heavy"] == [], "the engine loads its libraries on the first page"
     assert done.stderr == ""
     assert list(home.iterdir()) == []
+
+
+READ_WITH_LITTLE_MEMORY = """
+import json, logging, resource, sys
+from pathlib import Path
+import numpy as np
+from tasks.engines.paddle import PaddleEngine
+from tests import pageimages
+heard = []
+logging.getLogger("shoebox.ocr").addHandler(handler := logging.Handler())
+handler.emit = lambda record: heard.append(record.getMessage())
+letter = pageimages.letter(pageimages.GERMAN[:1], dpi=200).image
+page = np.full((2339, 1654, 3), 255, np.uint8)
+page[200:200 + len(letter), :letter.shape[1]] = letter
+engine = PaddleEngine(Path(sys.argv[1]), threads=1)
+engine.read(page, 1)
+heard.clear()
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 100 * 2**20, resource.RLIM_INFINITY))
+try:
+    little = engine.read(page, 2).text
+except MemoryError as error:
+    little = str(error)
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+steps = list(heard)
+print(json.dumps({"little": little, "steps": steps, "enough": engine.read(page, 3).text, "heard": heard}))
+"""
+
+
+@pytest.mark.ocr
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to RLIMIT_AS")
+def test_a_page_is_read_though_memory_runs_out(tmp_path: Path) -> None:
+    """onnxruntime meets a real limit, at which it fails in its own words."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ_WITH_LITTLE_MEMORY, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = json.loads(done.stdout)
+    # How far down it has to go differs by machine and allocator; the last step is a MemoryError.
+    assert cer(pageimages.GERMAN[0], seen["little"]) <= 0.01 or "ran out of memory" in seen["little"]
+    assert "page 2: out of memory on cpu" in seen["steps"][0]
+    assert any("for want of memory" in line for line in seen["steps"]), "it tried with less"
+    assert cer(pageimages.GERMAN[0], seen["enough"]) == 0
+    assert seen["heard"] == seen["steps"], "with enough memory there is nothing to say"

@@ -13,7 +13,8 @@ from tasks.engines.ocr_device import OcrDevice
 from tasks.engines.ocr_memory import Trouble, trouble_of
 from tasks.engines.paddle import PaddleEngine
 
-IMAGE = np.full((1200, 850, 3), 255, np.uint8)
+IMAGE = np.full((2339, 1654, 3), 255, np.uint8)
+"""An A4 page at 200 dpi."""
 ON_GPU = OcrDevice("transformers", ocr_device.GPU, "torch sees a GPU")
 SIDE = paddle.DETECTION_SIDE
 
@@ -145,6 +146,13 @@ def test_a_page_is_looked_at_smaller_and_the_next_at_full_size(
     assert {device for device, _ in machine.looks} == {"gpu:0"}
 
 
+def test_a_step_is_one_for_small_images_too(engine_on: Make) -> None:
+    """Text is never looked for at more pixels than the image has."""
+    machine = Machine(fails=lambda device, side: TORCH_FULL if side > 600 else None)
+    engine_on(machine, ON_GPU).read(IMAGE[:1000, :1000], 1)
+    assert [side for _, side in machine.looks] == [1000, 1000, 700, 500]
+
+
 def test_a_page_too_large_for_the_gpu_is_read_on_the_cpu_and_the_next_on_the_gpu(
     engine_on: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,7 +217,7 @@ def test_a_gpu_without_room_for_the_models_is_not_tried_with_a_smaller_page(engi
 def test_on_the_cpu_alone_the_last_step_is_a_memory_error(engine_on: Make) -> None:
     machine = Machine(fails=lambda *_: RuntimeError("std::bad_alloc"))
     engine = engine_on(machine, ocr_device.on_cpu("no GPU"))
-    with pytest.raises(MemoryError, match="1200, 850"):
+    with pytest.raises(MemoryError, match="2339, 1654"):
         engine.read(IMAGE, 1)
     assert machine.looks == [("cpu", side) for side in (1600, 1600, 1120, 800)]
     assert not engine.is_loaded, "what did not suffice is not kept"

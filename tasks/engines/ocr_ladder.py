@@ -110,6 +110,7 @@ class PageLadder:
         Raises:
             MemoryError: the page does not fit, whatever was tried.
         """
+        side = min(side, max(image.shape[:2]))  # an image is never enlarged
         while True:
             try:
                 result = self._look(image, self._scaled(side))
