@@ -148,7 +148,7 @@ explain_failure() { # what pip or venv wrote, in the user's words
     say "---"
     if grep -qiE 'no space left|disk quota' "$log"; then
         fail "the disk is full." \
-            "Installing takes about 2 GB, the extra gpu 8 more." \
+            "Installing takes about 2 GB, the extra gpu 9 more." \
             "Free some, or set SHOEBOX_VENV (and TMPDIR) to another disk."
     elif grep -qiE "$no_network" "$log"; then
         fail "packages cannot be fetched." \

@@ -1,9 +1,11 @@
 """The OCR engine on page images with known text, and the model folders it is built from."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from tasks.boxes import box_of
 from tasks.documents import Page, TextSource
-from tasks.engines import ocr_models, paddle
+from tasks.engines import ocr_device, ocr_models, paddle
 from tasks.engines.ocr_models import ensure_models
 from tasks.engines.paddle import PaddleEngine
 from tasks.errors import ConfigError
@@ -231,6 +233,21 @@ def test_a_tiny_image_is_no_error(engine: PaddleEngine) -> None:
     assert engine.read(np.full((3, 5, 3), 255, np.uint8), 1).text == ""
 
 
+@pytest.mark.ocr
+def test_releasing_gives_the_models_back(engine: PaddleEngine) -> None:
+    engine.read(np.full((30, 50, 3), 255, np.uint8), 1)
+    pipeline = engine._ladder.pipeline(ocr_device.on_cpu("as before")).paddlex_pipeline._pipeline
+    sessions = [weakref.ref(one.runner.session) for one in (pipeline.text_det_model, pipeline.text_rec_model)]
+    assert all(session() is not None for session in sessions)
+    del pipeline
+    gc.disable()  # so that it is the engine that collects
+    try:
+        engine.release()
+        assert [session() for session in sessions] == [None, None]
+    finally:
+        gc.enable()
+
+
 READ_ONE_PAGE = """
 import json, sys
 from pathlib import Path
@@ -239,7 +256,7 @@ sys.addaudithook(lambda event, args: calls.append(repr(args)) if event in (
     "socket.connect", "socket.getaddrinfo", "socket.sendto", "subprocess.Popen") else None)
 from tasks.engines.paddle import PaddleEngine
 engine = PaddleEngine(Path(sys.argv[1]), threads=1)
-heavy = [name for name in ("paddleocr", "paddlex", "onnxruntime", "cv2") if name in sys.modules]
+heavy = [name for name in ("paddleocr", "paddlex", "onnxruntime", "cv2", "torch") if name in sys.modules]
 from tests import pageimages
 page = engine.read(pageimages.letter(pageimages.GERMAN[:1], dpi=200).image, 1)
 print(json.dumps({"text": page.text, "calls": calls, "heavy": heavy}))

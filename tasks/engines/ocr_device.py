@@ -125,11 +125,11 @@ def _on_torch(seen: str) -> OcrDevice:
         except (ImportError, OSError) as error:  # OSError: a library of CUDA's is missing
             return on_cpu(f"torch cannot be loaded ({error})", INSTALL)
     name = f"torch {torch.__version__}"
+    if not there and not seen:
+        return on_cpu("there is no NVIDIA GPU here")
     if torch.version.cuda is None:
-        return on_cpu(f"{name} was built without CUDA", INSTALL if seen else "")
+        return on_cpu(f"{name} was built without CUDA", INSTALL)
     if not there:
-        if not seen:
-            return on_cpu("there is no NVIDIA GPU here")
         words = " ".join(str(one.message) for one in said)
         return on_cpu(*_blind(name, str(torch.version.cuda), words))
     major, minor = torch.cuda.get_device_capability(0)
