@@ -67,7 +67,15 @@ class Settings(BaseSettings):
     """Let the embedded Redis listen on this loopback port as well as on its socket; 0 means socket only."""
 
     cpu_concurrency: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1), ge=1)
-    """Processes on the cpu queue. One core is left free for home."""
+    """Processes on the cpu queue at most. One core is left free for home."""
+    cpu_concurrency_min: int = Field(default=1, ge=1)
+    """Processes on the cpu queue when there is nothing to do; further ones come with the work."""
+    cpu_idle_seconds: float = Field(default=60.0, gt=0)
+    """A process of the cpu queue that was not needed for so long ends."""
+    cpu_free_memory_bytes: int = Field(default=1024 * 1024 * 1024, ge=0)
+    """No further process of the cpu queue is started while less memory than this is free."""
+    cpu_load_per_core: float = Field(default=2.0, ge=0)
+    """Nor while the load average of the last minute is more than this for each core; 0: never mind."""
     home_concurrency: int = Field(default=2, ge=2)
     """Processes on the home queue. One of them is always kept free for recording results."""
 
@@ -129,6 +137,8 @@ class Settings(BaseSettings):
     """When the daily digest is made, as local time such as "07:30"; empty: never."""
     digest_dir: Path | None = None
     """Folder of the digests; a relative one lies in the data directory. By default `digests`."""
+    alert_depth: int = Field(default=1000, ge=0)
+    """A queue with more units that have not ended than this raises an alert; 0: never."""
     due_days: int = Field(default=14, ge=0, le=366)
     """Amounts that fall due within so many days from today are in the digest, and those of as many past."""
     notify_desktop: bool = False

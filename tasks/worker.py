@@ -33,7 +33,7 @@ _GPU_CHILD_KILOBYTES = 2_000_000
 
 
 def slots(queue: str, settings: Settings) -> int:
-    """Units that a worker of this queue runs at the same time."""
+    """Units that a worker of this queue runs at the same time, once it has grown to its full size."""
     return {
         HOME_QUEUE: settings.home_concurrency,
         CPU_QUEUE: settings.cpu_concurrency,
@@ -95,6 +95,10 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     options = ["--max-memory-per-child", str(_GPU_CHILD_KILOBYTES)] if queue == GPU_QUEUE else []
+    if queue == CPU_QUEUE:
+        from tasks.pool_scaling import scaling_options
+
+        options += scaling_options(get_app(), settings)
     get_app().worker_main(
         [
             "worker",

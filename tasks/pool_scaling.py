@@ -1,0 +1,133 @@
+"""How many processes a worker of the cpu queue has: as many as have work, within what the machine can bear.
+
+Celery's own autoscaler grows at once and loses nothing, but was seen to fail three ways (Celery 5.7, Redis):
+after a lost connection it fetches no more messages than it has processes, so it never grows again; it never
+shrinks while a unit comes now and then; and it looks at neither memory nor load. It also ends a child whose
+unit has been sent but not begun (celery#7266). So its class is kept, and its decisions are made here.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil  # type: ignore[import-untyped]
+from celery.worker import state
+from celery.worker.autoscale import Autoscaler
+
+from tasks.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+log = logging.getLogger("shoebox.worker")
+
+_LOOK_SECONDS = 2.0
+"""How often it is looked whether to shrink. Whether to grow is asked at each message as well."""
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def scaling_options(app: "Celery", settings: Settings) -> list[str]:
+    """Celery's arguments for a pool that scales, and the application prepared for it; none if it is fixed."""
+    least, most = min(settings.cpu_concurrency_min, settings.cpu_concurrency), settings.cpu_concurrency
+    if least == most:
+        return []
+    app.conf.update(
+        worker_autoscaler=f"{__name__}:{LoadScaler.__name__}",
+        # No more messages than `LoadScaler` lets the worker have. What waits is left to others, and to urgent
+        # units that come later.
+        worker_disable_prefetch=True,
+        # After a lost connection Celery would count the processes that there are, not those that may be.
+        worker_enable_prefetch_count_reduction=False,
+    )
+    return ["--autoscale", f"{most},{least}"]
+
+
+class PoolSize:
+    """Decides how many processes there should be. Knows neither Celery nor the machine."""
+
+    def __init__(self, least: int, most: int, idle_seconds: float) -> None:
+        self.least = least
+        self.most = most
+        self.idle_seconds = idle_seconds
+        self._needed_at = [float("-inf")] * most
+        """When so many processes, and one more, had work the last time."""
+
+    def wanted(self, busy: int, processes: int, now: float, may_grow: Callable[[], bool]) -> int:
+        """How many there should be, with so many units in hand; `may_grow` is only asked where it matters."""
+        self._needed_at[:busy] = [now] * min(busy, self.most)
+        if busy > processes:
+            return min(busy, self.most) if processes < self.most and may_grow() else processes
+        recently = sum(now - at < self.idle_seconds for at in self._needed_at)
+        return max(self.least, min(processes, recently))
+
+
+class Machine:
+    """Whether this machine can bear one process more."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._was_said = ""
+
+    def can_bear_more(self) -> bool:
+        """Whether there is memory and processor time to spare. A new reason why not is logged, once."""
+        reason = self._reason()
+        if reason and reason != self._was_said:
+            log.info("No further process is started: %s.", reason)
+        self._was_said = reason
+        return not reason
+
+    def _reason(self) -> str:
+        if available_memory() < self.settings.cpu_free_memory_bytes:
+            return "memory is short"
+        most = self.settings.cpu_load_per_core
+        if most and os.getloadavg()[0] > most * (os.cpu_count() or 1):
+            return "the processor is overloaded"
+        return ""
+
+
+def available_memory(cgroup: Path = _CGROUP) -> int:
+    """Bytes that programs can have without swapping: of the machine, or of the container that we are in."""
+    available = int(psutil.virtual_memory().available)
+    try:  # version 2 of control groups, as containers see their own
+        limit = (cgroup / "memory.max").read_text().strip()
+        used = int((cgroup / "memory.current").read_text())
+        cached = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+        if limit == "max":
+            return available
+        return min(available, int(limit) - used + int(cached["inactive_file"]))
+    except (OSError, ValueError, KeyError):
+        return available
+
+
+class LoadScaler(Autoscaler):  # type: ignore[misc] # Celery has no types
+    """Celery's autoscaler, deciding by `PoolSize` and `Machine`, in the worker's main thread."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named, keepalive=_LOOK_SECONDS)
+        settings = get_settings()
+        self.size = PoolSize(self.min_concurrency, self.max_concurrency, settings.cpu_idle_seconds)
+        self.machine = Machine(settings)
+
+    def maybe_scale(self, req: Any = None) -> None:  # noqa: ARG002 - as Celery calls it
+        """Grow or shrink by what is needed now, and say how many messages the worker may have."""
+        processes = self.processes
+        wanted = self.size.wanted(
+            len(state.reserved_requests), processes, time.monotonic(), self.machine.can_bear_more
+        )
+        if wanted > processes:
+            self.scale_up(wanted - processes)
+            self.pool.maintain_pool()
+        elif wanted < processes and self._is_every_unit_begun():
+            self._shrink(processes - wanted)
+            self.pool.maintain_pool()
+        # What `worker_disable_prefetch` goes by (celery/worker/consumer/tasks.py).
+        can_grow = self.processes < self.max_concurrency and self.machine.can_bear_more()
+        self.worker.max_concurrency = self.max_concurrency if can_grow else self.processes
+
+    def _is_every_unit_begun(self) -> bool:
+        """Whether each unit is known to have begun: the child of one that was only sent looks idle."""
+        jobs = self.pool._pool._cache.values()
+        return all(job.worker_pids() for job in list(jobs))
