@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tasks.alerts import DepthAlert, depth_alerts
 from tasks.circuit import Circuit, load_circuit
 from tasks.documents import Stage, State
 from tasks.engines.llm.base import ModelInfo
@@ -122,6 +123,8 @@ class Machines:
     """Whether Redis answered. If not, `workers` is empty: nobody knows."""
     taken_at: float
     """Seconds since the epoch."""
+    alerts: tuple[DepthAlert, ...] = ()
+    """Of queues that have too much to do."""
 
     @property
     def gpus(self) -> tuple[tuple[str, Gpu], ...]:
@@ -161,6 +164,7 @@ def collect(settings: Settings, ledger: Ledger, redis: "Redis | None") -> Machin
         llm=language_model(circuit, settings),
         link=link,
         taken_at=now,
+        alerts=depth_alerts(ledger),
     )
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from tasks.alerts import check_depths
 from tasks.broker_url import redis_url
 from tasks.capability import usable
 from tasks.circuit import FALL_BACK_DOCUMENTS, load_circuit, save_circuit
@@ -177,6 +178,7 @@ class Home:
                 self._enter(unit_id, outcome)
             self.dispatcher.tell_demand()
             self._look_at_models()
+            check_depths(self.ledger, self.settings, self.exchange.presence(), time.time())
             self._look_at_notices()
         self.release()
         self.look_at_vectors()

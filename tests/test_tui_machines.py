@@ -18,8 +18,9 @@ from app.tui.app import ShoeboxApp
 from app.tui.feed import Link
 from app.tui.screens.intray import InTray
 from app.tui.screens.machines import MachinesScreen
-from app.tui.widgets.status_line import StatusLine, duration, rough_duration
+from app.tui.widgets.status_line import StatusLine, duration
 from tasks.documents import Stage, State
+from tasks.durations import rough_duration
 from tasks.gpu import Gpu
 from tasks.ledger import Ledger
 from tasks.settings import Settings

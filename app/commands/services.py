@@ -56,6 +56,7 @@ def status(as_json: bool) -> None:
         "search_by_meaning": standing_line(settings),
         "documents": _counts(settings),
         "notices": _notices(settings),
+        "alerts": _alerts(settings),
     }
     if as_json:
         click.echo(json.dumps(facts, indent=1))
@@ -83,6 +84,17 @@ def _notices(settings: Settings) -> list[str]:
         return []
     with Ledger.open(settings) as ledger:
         return list(notice_problems(ledger, settings))
+
+
+def _alerts(settings: Settings) -> list[dict[str, Any]]:
+    """The queues that have too much to do."""
+    from tasks.alerts import depth_alerts
+    from tasks.ledger import Ledger
+
+    if not settings.ledger_path.exists():
+        return []
+    with Ledger.open(settings) as ledger:
+        return [{**alert.model_dump(), "words": alert.words} for alert in depth_alerts(ledger)]
 
 
 def _language_model(settings: Settings) -> str:
@@ -140,6 +152,8 @@ def _print_status(facts: dict[str, Any]) -> None:
     click.echo(f"Search by meaning: {visible(facts['search_by_meaning'])}")
     counts = ", ".join(f"{number} {state}" for state, number in sorted(facts["documents"].items()))
     click.echo(f"Documents: {counts or 'none yet'}")
+    for alert in facts["alerts"]:
+        click.echo(f"Alert: {visible(alert['words'])}")
     for problem in facts["notices"] + facts["problems"]:
         click.echo(f"Problem: {visible(problem)}", err=True)
 

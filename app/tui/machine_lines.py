@@ -11,7 +11,8 @@ from app.machines import Machines, Model, Queue, Services, Work, Worker
 from app.plain_text import shortened
 from app.tui.feed import Link
 from app.tui.text import plain, plain_lines
-from app.tui.widgets.status_line import duration, rough_duration
+from app.tui.widgets.status_line import duration
+from tasks.durations import rough_duration
 from tasks.gpu import Gpu
 
 _NAME_CELLS = 28
@@ -63,6 +64,7 @@ def queue_lines(machines: Machines, link: Link) -> Lines:
     known = machines.link and link.up
     heading = ("queue", "workers", "busy", "units to do")
     lines = _table([heading, *(_queue_row(queue, known) for queue in machines.queues)], right=(1, 3))
+    lines += [plain(f"! {alert.words}", _WARNING) for alert in machines.alerts]
     return lines + [plain(f"! {problem}", _WARNING) for problem in machines.problems if known]
 
 

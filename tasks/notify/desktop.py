@@ -83,9 +83,11 @@ def show(text: str) -> None:
 
 
 def summary(notices: Sequence[Notice]) -> str:
-    """Any number of notices in a line or two, safe to print: of a document only its last state counts."""
+    """Any number of notices in a few lines, safe to print: of a document only its last state counts."""
     parts = [notice.payload["summary"] for notice in notices if notice.kind is Kind.DIGEST][-1:]
     latest = {notice.document: notice for notice in notices if notice.kind is Kind.DOCUMENT}
+    alerts = {notice.payload["queue"]: notice for notice in notices if notice.kind is Kind.ALERT}
+    parts += [notice.payload["words"] for notice in alerts.values()]
     counts = Counter(notice.state for notice in latest.values())
     if counts:
         said = [f"{counts[state]} {words}" for state, words in _WORDS.items() if counts[state]]

@@ -45,6 +45,7 @@ class Kind(StrEnum):
 
     DOCUMENT = "document"
     DIGEST = "digest"
+    ALERT = "alert"
 
 
 @dataclass(frozen=True, slots=True)

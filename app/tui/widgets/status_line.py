@@ -12,6 +12,7 @@ from textual.widget import Widget
 from app.machines import Machines
 from app.plain_text import shortened
 from tasks.documents import State
+from tasks.durations import rough_duration
 
 if TYPE_CHECKING:
     from app.tui.app import ShoeboxApp
@@ -75,6 +76,8 @@ class StatusLine(Widget):
         yield self._link()
         if machines is not None and machines.link and link.up:
             yield from _queues(machines)
+        if machines is not None:
+            yield from _alerts(machines)
         if unfinished:
             yield _Part(f"{unfinished:,} to read", rank=2)
             if machines is not None and link.up:
@@ -104,6 +107,12 @@ def _queues(machines: Machines) -> Iterator[_Part]:
             yield _Part(f"no {queue.name} worker", rank=1, style=_WARNING)
 
 
+def _alerts(machines: Machines) -> Iterator[_Part]:
+    """Queues that have more to do than the setting `alert_depth`; the Machines screen has the whole words."""
+    for alert in machines.alerts:
+        yield _Part(f"{alert.queue} queue: {alert.depth:,} units", rank=2, style=_WARNING)
+
+
 def _speed(machines: Machines) -> Iterator[_Part]:
     rate = machines.documents_per_minute
     if rate:
@@ -130,11 +139,3 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def rough_duration(seconds: float) -> str:
-    """As people say it: `20 s`, `4 min`, `3 h`, `2 days`."""
-    for size, unit in ((2 * 86_400, "days"), (2 * 3_600, "h"), (90, "min")):
-        if seconds >= size:
-            return f"{round(seconds / {'days': 86_400, 'h': 3_600, 'min': 60}[unit])} {unit}"
-    return f"{max(1, round(seconds))} s"
