@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 SUPERVISED = "SHOEBOX_SUPERVISED"
 """Set to the data directory in every process under the supervisor, and inherited by their children."""
@@ -26,3 +28,22 @@ def die_with_parent() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent:  # it ended before it could be watched
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def become(parent: int, command: Sequence[str]) -> NoReturn:
+    """Become another program, which is bound to its parent as `die_with_parent` binds.
+
+    `parent` is the process that wants it. Nothing is started if that has ended already.
+    """
+    die_with_parent()
+    if os.getppid() != parent:
+        sys.exit("the process that wanted this one has ended")
+    try:
+        os.execvp(command[0], list(command))  # noqa: S606 - no shell is what is wanted
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        sys.exit(f"{command[0]!r} cannot be run: {why}")
+
+
+if __name__ == "__main__":
+    become(int(sys.argv[1]), sys.argv[2:])

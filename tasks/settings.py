@@ -139,6 +139,14 @@ class Settings(BaseSettings):
     """Folder of the digests; a relative one lies in the data directory. By default `digests`."""
     alert_depth: int = Field(default=1000, ge=0)
     """A queue with more units that have not ended than this raises an alert; 0: never."""
+    extra_worker_command: tuple[str, ...] = ()
+    """Starts a further GPU worker, as a program and its arguments; see docs/scaling.md. Empty: never."""
+    extra_worker_depth: int = Field(default=0, ge=0)
+    """It is started when the gpu queue has more units than this; 0: as `alert_depth`."""
+    extra_worker_idle_seconds: float = Field(default=600.0, gt=0)
+    """And told to end when that queue has been empty for so long."""
+    extra_workers_max: int = Field(default=1, ge=1)
+    """So many at most at the same time."""
     due_days: int = Field(default=14, ge=0, le=366)
     """Amounts that fall due within so many days from today are in the digest, and those of as many past."""
     notify_desktop: bool = False

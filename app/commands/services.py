@@ -57,6 +57,7 @@ def status(as_json: bool) -> None:
         "documents": _counts(settings),
         "notices": _notices(settings),
         "alerts": _alerts(settings),
+        "extra_workers": _extra_workers(settings) if found.running else None,
     }
     if as_json:
         click.echo(json.dumps(facts, indent=1))
@@ -95,6 +96,17 @@ def _alerts(settings: Settings) -> list[dict[str, Any]]:
         return []
     with Ledger.open(settings) as ledger:
         return [{**alert.model_dump(), "words": alert.words} for alert in depth_alerts(ledger)]
+
+
+def _extra_workers(settings: Settings) -> dict[str, Any] | None:
+    """How many extra workers run, and what is wrong with them; None where none are wanted."""
+    from app.extra_workers import extra_workers_note
+    from tasks.ledger import Ledger
+
+    if not settings.extra_worker_command or not settings.ledger_path.exists():
+        return None
+    with Ledger.open(settings) as ledger:
+        return extra_workers_note(ledger).model_dump()
 
 
 def _language_model(settings: Settings) -> str:
@@ -152,6 +164,8 @@ def _print_status(facts: dict[str, Any]) -> None:
     click.echo(f"Search by meaning: {visible(facts['search_by_meaning'])}")
     counts = ", ".join(f"{number} {state}" for state, number in sorted(facts["documents"].items()))
     click.echo(f"Documents: {counts or 'none yet'}")
+    if extra := facts["extra_workers"]:
+        click.echo(f"Extra workers: {extra['running']} running. {visible(extra['problem'])}".rstrip())
     for alert in facts["alerts"]:
         click.echo(f"Alert: {visible(alert['words'])}")
     for problem in facts["notices"] + facts["problems"]:
@@ -224,6 +238,16 @@ def serve_redis() -> None:
     services.serve_redis(get_settings())
 
 
+@click.command("_scaler", hidden=True)
+def scaler() -> None:
+    """Start and stop extra GPU workers as the setting says."""
+    from app.extra_workers import serve
+    from tasks.lifeline import die_with_parent
+
+    die_with_parent()
+    serve(get_settings())
+
+
 @click.command("_clerk", hidden=True)
 def clerk() -> None:
     """Carry out what the terminal UI asks for on standard input."""
@@ -232,4 +256,4 @@ def clerk() -> None:
     serve(get_settings())
 
 
-COMMANDS = (up, down, status, worker, beat, serve_redis, clerk)
+COMMANDS = (up, down, status, worker, beat, serve_redis, scaler, clerk)

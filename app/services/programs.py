@@ -56,6 +56,7 @@ def default_programs(settings: Settings) -> tuple[Program, ...]:
         shoebox("gpu", "worker", "--queues", "gpu", "--name", "gpu"),
         shoebox("beat", "_beat"),
         shoebox("watch", "_watch"),
+        *((shoebox("scaler", "_scaler"),) if settings.extra_worker_command else ()),
     )
     if settings.redis_url is not None:
         return workers
