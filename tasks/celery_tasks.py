@@ -3,6 +3,8 @@
 import logging
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any
 
@@ -50,6 +52,23 @@ def exchange() -> Exchange:
     return _exchange_of(os.getpid())
 
 
+@lru_cache(maxsize=1)
+def _idle_connection_of(pid: int) -> Ledger:  # noqa: ARG001 - a forked child must not share its parent's connection
+    return Ledger.open(get_settings())
+
+
+@contextmanager
+def open_ledger() -> Iterator[Ledger]:
+    """The ledger, for one task.
+
+    Another connection stays open in this process: closing the last one makes SQLite write its log back and
+    remove it (sqlite.org/wal.html), which would double the time that recording an outcome takes.
+    """
+    with Ledger.open(get_settings()) as ledger:
+        _idle_connection_of(os.getpid())
+        yield ledger
+
+
 def _run(task: Any, order: Order, work: Work, *, needs_payload: bool) -> None:
     lease = get_settings().lease_seconds
     if run_unit(exchange(), order, lease, task.request.hostname, work, needs_payload=needs_payload):
@@ -84,7 +103,7 @@ def render(self: Any, order: dict[str, Any]) -> None:
 def _rendered(order: Order) -> list[bytes]:
     from tasks.stages.ocr import render as stage
 
-    with Ledger.open(get_settings()) as ledger:
+    with open_ledger() as ledger:
         if order.stage is Stage.OCR:
             payload = stage(order, get_settings())
         else:
@@ -151,14 +170,14 @@ def ask(self: Any, home: str, question: str) -> None:
 @shared_task(name=RECORD_TASK)
 def record(unit: int) -> None:
     """Record the outcome of a unit and release what comes next."""
-    with Ledger.open(get_settings()) as ledger:
+    with open_ledger() as ledger:
         Home(ledger, get_settings(), exchange()).record(unit)
 
 
 @shared_task(name=TICK_TASK)
 def tick() -> None:
     """Look after units that got lost."""
-    with Ledger.open(get_settings()) as ledger:
+    with open_ledger() as ledger:
         Home(ledger, get_settings(), exchange()).tick()
 
 
@@ -167,7 +186,7 @@ def deliver() -> None:
     """Tell outside what waits in the outbox."""
     from tasks.notify.deliver import Delivery
 
-    with Ledger.open(get_settings()) as ledger:
+    with open_ledger() as ledger:
         Delivery(ledger, get_settings()).run()
 
 
@@ -176,7 +195,7 @@ def digest() -> None:
     """Make the digest of the day, if it has not been made yet."""
     from tasks.notify.daily import make_if_due
 
-    with Ledger.open(get_settings()) as ledger:
+    with open_ledger() as ledger:
         make_if_due(ledger, get_settings(), time.time())
 
 
@@ -207,7 +226,7 @@ def embed_query(query: dict[str, Any]) -> None:
 @shared_task(name=EMBEDDED_TASK)
 def embedded() -> None:
     """Enter vectors that were made, and have the next ones made."""
-    with Ledger.open(get_settings()) as ledger:
+    with open_ledger() as ledger:
         Home(ledger, get_settings(), exchange()).look_at_vectors()
 
 
@@ -216,7 +235,7 @@ def reindex() -> None:
     """Compare all pages with their vectors."""
     from tasks.meaning.keeper import Keeper
 
-    with Ledger.open(get_settings()) as ledger:
+    with open_ledger() as ledger:
         Keeper(ledger, get_settings(), exchange()).reindex_if_due()
 
 
