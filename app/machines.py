@@ -3,9 +3,10 @@
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from app.gpu_use import GpuUse, gpu_use
 from tasks.alerts import DepthAlert, depth_alerts
 from tasks.circuit import Circuit, load_circuit
 from tasks.documents import Stage, State
@@ -125,6 +126,7 @@ class Machines:
     """Seconds since the epoch."""
     alerts: tuple[DepthAlert, ...] = ()
     """Of queues that have too much to do."""
+    gpu_use: GpuUse = field(default_factory=GpuUse)
 
     @property
     def gpus(self) -> tuple[tuple[str, Gpu], ...]:
@@ -165,6 +167,7 @@ def collect(settings: Settings, ledger: Ledger, redis: "Redis | None") -> Machin
         link=link,
         taken_at=now,
         alerts=depth_alerts(ledger),
+        gpu_use=gpu_use(ledger, [presence for presence, _ in seen or ()], now),
     )
 
 

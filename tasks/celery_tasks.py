@@ -125,12 +125,7 @@ def ocr(self: Any, order: dict[str, Any]) -> None:
     from tasks.stages.ocr import read_pages
 
     parsed = Order.model_validate(order)
-    _run(
-        self,
-        parsed,
-        lambda images: _result(read_pages(parsed, images, get_settings())),
-        needs_payload=True,
-    )
+    _run(self, parsed, lambda images: read_pages(parsed, images, get_settings()), needs_payload=True)
 
 
 def _read(task: Any, order: Order) -> None:

@@ -77,6 +77,8 @@ class Presence(Value):
     """Why it reaches none, in words."""
     gpus: tuple[Gpu, ...] = ()
     """Those of its machine, if it serves the gpu queue."""
+    ocr_device: str = ""
+    """Where its OCR engine is loaded now: `cpu`, or a GPU such as `gpu:0`; empty if it is not loaded."""
 
 
 class ExtractParams(Value):

@@ -13,7 +13,7 @@ from tasks.documents import Failure
 from tasks.engines.llm.base import CallTrace
 from tasks.errors import FileError, ShoeboxError
 from tasks.exchange import Exchange
-from tasks.orders import Order, Outcome
+from tasks.orders import Order, Outcome, Swap
 from tasks.turns import begin_unit
 
 log = logging.getLogger("shoebox.unit")
@@ -31,6 +31,8 @@ class UnitResult:
     """As JSON values."""
     calls: tuple[CallTrace, ...] = ()
     """The calls to language models that it took."""
+    swaps: tuple[Swap, ...] = ()
+    """The models that had to be loaded for it."""
 
 
 class UnitFailedError(Exception):
@@ -109,7 +111,9 @@ def run_unit(
     if isinstance(ended, Failure):
         outcome = outcome.model_copy(update={"failure": ended, "calls": calls})
     else:
-        outcome = outcome.model_copy(update={"result": ended.result, "calls": ended.calls})
+        outcome = outcome.model_copy(
+            update={"result": ended.result, "calls": ended.calls, "swaps": ended.swaps}
+        )
     publish_outcome(exchange, order, outcome)
     ending = outcome.failure.kind if outcome.failure else "done"
     log.info("%s: %s of %s: %s in %.2f s", order.task_id, order.stage, order.document, ending, seconds)

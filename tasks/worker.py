@@ -22,6 +22,7 @@ from tasks.queues import (
     worker_queue,
 )
 from tasks.settings import Settings
+from tasks.vram.told import told  # before the pool is forked, which then shares its page of memory
 
 log = logging.getLogger("shoebox.worker")
 
@@ -180,6 +181,7 @@ def _announce(
                 "models": seen.models,
                 "llm_problem": seen.llm_problem,
                 "gpus": gpus.seen if gpus else (),
+                "ocr_device": told(),
             }
         )
         try:

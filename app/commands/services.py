@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from app.commands.documents import json_option
 from app.plain_text import visible
 from tasks.errors import ExitCode, ServiceError
 from tasks.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from tasks.orders import Presence
 
 _QUEUES = ("home", "cpu", "gpu")
 
@@ -45,13 +48,16 @@ def down() -> None:
 def status(as_json: bool) -> None:
     """Show services, workers, queues and how many documents are in each state."""
     from app import services
+    from app.gpu_use import gpu_facts
     from tasks.meaning.standing import standing_line
 
     settings = get_settings()
     found = services.status(settings)
+    presences = _presences(settings) if found.redis.up else []
     facts: dict[str, Any] = {
         **json.loads(json.dumps(asdict(found), default=str)),
-        "workers": _workers(settings) if found.redis.up else [],
+        "workers": [presence.model_dump(mode="json") for presence in presences],
+        **gpu_facts(settings, presences),
         "language_model": _language_model(settings),
         "search_by_meaning": standing_line(settings),
         "documents": _counts(settings),
@@ -121,20 +127,20 @@ def _language_model(settings: Settings) -> str:
         return language_model(load_circuit(ledger), settings).words
 
 
-def _workers(settings: Settings) -> list[dict[str, Any]]:
+def _presences(settings: Settings) -> "list[Presence]":
     from redis.exceptions import RedisError
 
     from tasks.broker_url import redis_url
     from tasks.exchange import Exchange, connect
 
     try:
-        exchange = Exchange(connect(redis_url(settings)))
-        return [presence.model_dump(mode="json") for presence in exchange.presence()]
+        return Exchange(connect(redis_url(settings))).presence()
     except RedisError:
         return []
 
 
 def _print_status(facts: dict[str, Any]) -> None:
+    from app.gpu_use import gpu_lines
     from app.tables import print_table
 
     redis = facts["redis"]
@@ -159,6 +165,8 @@ def _print_status(facts: dict[str, Any]) -> None:
     for worker in facts["workers"]:
         queues = ", ".join(worker["queues"])
         click.echo(f"worker {visible(worker['worker'])} serves {queues} with {worker['slots']} at a time")
+    for line in gpu_lines(facts):
+        click.echo(visible(line))
     if facts["language_model"]:
         click.echo(f"Language model: {visible(facts['language_model'])}")
     click.echo(f"Search by meaning: {visible(facts['search_by_meaning'])}")

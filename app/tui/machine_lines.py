@@ -7,6 +7,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from app import __version__
+from app.gpu_use import GpuUse, swap_words
 from app.machines import Machines, Model, Queue, Services, Work, Worker
 from app.plain_text import shortened
 from app.tui.feed import Link
@@ -108,14 +109,22 @@ def _work(work: Work) -> Content:
 
 
 def gpu_lines(machines: Machines, link: Link) -> Lines:
-    """Each GPU with a bar of its memory."""
+    """Each GPU with a bar of its memory and what is loaded there; below it how often that changed today."""
     if not (machines.link and link.up):
         return [Content.styled(_UNKNOWN, _MUTED)]
     if not machines.gpus:
         return [
             Content.styled("None that a worker of the gpu queue sees. OCR runs on the processor.", _MUTED)
         ]
-    return [_gpu(host, gpu) for host, gpu in machines.gpus]
+    lines = [line for host, gpu in machines.gpus for line in _gpu_with_use(host, gpu, machines.gpu_use)]
+    swaps = swap_words(machines.gpu_use.today)
+    return [*lines, Content(swaps)] if swaps else lines
+
+
+def _gpu_with_use(host: str, gpu: Gpu, use: GpuUse) -> Iterator[Content]:
+    yield _gpu(host, gpu)
+    if loaded := use.loaded.get((host, gpu.index)):
+        yield plain(f"    loaded: {', '.join(shortened(name, _CELL) for name in loaded)}", _MUTED)
 
 
 def _gpu(host: str, gpu: Gpu) -> Content:

@@ -16,6 +16,7 @@ from tasks.question_road import Entry, EntryKind, QuestionPayload, QuestionRoad
 from tasks.running import LeaseKeeper
 from tasks.settings import Settings
 from tasks.stages.reading import make_client
+from tasks.vram import server_of, vram_lease
 
 log = logging.getLogger("shoebox.ask")
 
@@ -77,7 +78,10 @@ def _ask(payload: QuestionPayload, telling: "_Telling", patience: "_Patience", s
     )
     try:
         key = bytes.fromhex(payload.fence_key)
-        return answer(caller, payload.question, payload.passages, key, telling.hear)
+        server = None if payload.on_cpu else server_of(client)
+        lease = vram_lease(settings.data_dir)
+        with lease.model(server, payload.model, payload.num_ctx, caller.calls):
+            return answer(caller, payload.question, payload.passages, key, telling.hear)
     except LlmError as error:
         if error.kind is LlmErrorKind.CANCELLED:
             raise

@@ -2,16 +2,21 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.documents import OcrResult, Page, TextSource
 from tasks.engines.base import OcrEngine
-from tasks.errors import FileError
+from tasks.errors import ConfigError, FileError
 from tasks.orders import OcrParams, Order
+from tasks.running import UnitResult
 from tasks.settings import Settings
 from tasks.stages.extract import spooled
+from tasks.stages.reading import make_client
+from tasks.vram import server_of, vram_lease
+from tasks.vram.share import ModelServer
 
 if TYPE_CHECKING:
     from tasks.engines.ocr_device import Wanted
@@ -43,11 +48,29 @@ def render(order: Order, settings: Settings) -> list[bytes]:
     return images
 
 
-def read_pages(order: Order, images: list[bytes], settings: Settings) -> OcrResult:
+def read_pages(order: Order, images: list[bytes], settings: Settings) -> UnitResult:
     """Read page images. One bad page does not cost the others: it comes back with its error."""
     params = OcrParams.model_validate(order.params)
     engine = _engine(settings.models_dir, settings.ocr_threads, settings.ocr_device)
-    return OcrResult(pages=tuple(_read_each(engine, params.pages, images)))
+    with vram_lease(settings.data_dir).ocr(engine, lambda: _model_server(settings)) as swaps:
+        result = OcrResult(pages=tuple(_read_each(engine, params.pages, images)))
+    return UnitResult(result.model_dump(mode="json"), swaps=tuple(swaps))
+
+
+@contextmanager
+def _model_server(settings: Settings) -> Iterator[ModelServer | None]:
+    """The server of language models, which may have to make room on the GPU; None if it cannot be asked."""
+    if settings.engine == "offline":
+        yield None
+        return
+    try:
+        client = make_client(settings)
+    except ConfigError as error:  # OCR needs no model server
+        log.info("No model server is asked to make room: %s", error)
+        yield None
+        return
+    with closing(client):
+        yield server_of(client)
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ from tasks.orders import LlmParams, Order, ReadParams
 from tasks.recipes import Recipe
 from tasks.running import UnitFailedError, UnitResult
 from tasks.settings import Settings
+from tasks.vram import server_of, vram_lease
 
 if TYPE_CHECKING:
     from tasks.engines.llm.base import ChatClient
@@ -127,13 +128,16 @@ def _read_by_model(
         on_text=on_text,
         should_stop=should_stop,
     )
+    server = None if llm.on_cpu else server_of(client)
+    lease = vram_lease(settings.data_dir)
     try:
-        result = _ask(engine, stage, given, params, llm)
+        with lease.model(server, llm.model, llm.num_ctx, engine.calls) as swaps:
+            result = _ask(engine, stage, given, params, llm)
     except LlmError as error:
         kind = _FAILURE_KINDS.get(error.kind, "error")
         failure = Failure(kind=kind, message=error.message, remedy=error.remedy)
         raise UnitFailedError(failure, tuple(engine.calls)) from error
-    return UnitResult(result, tuple(engine.calls))
+    return UnitResult(result, tuple(engine.calls), tuple(swaps))
 
 
 def _ask(

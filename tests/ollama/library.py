@@ -63,7 +63,7 @@ class Library:
         """/api/tags"""
         with self._lock:
             specs = list(self._specs.values())
-        answer.json({"models": [spec.tag(FILE_BYTES, self._modified) for spec in specs]})
+        answer.json({"models": [spec.tag(spec.file_bytes or FILE_BYTES, self._modified) for spec in specs]})
 
     def ps(self, answer: Answer) -> None:
         """/api/ps"""

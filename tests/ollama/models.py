@@ -38,6 +38,8 @@ class ModelSpec:
     """Added to each load, as a large file would."""
     size_vram: int = 0
     """Bytes, as /api/ps tells them."""
+    file_bytes: int = 0
+    """Of its file, as /api/tags tells them; 0: those of the tiny model."""
     system: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     """Options used when a request names none, as a Modelfile's PARAMETER."""

@@ -1,6 +1,7 @@
 """Where a model server is: its URL from what people write, and whether it stands in the open internet."""
 
 import ipaddress
+import socket
 from urllib.parse import SplitResult, urlsplit
 
 from tasks.errors import ConfigError
@@ -47,6 +48,28 @@ def is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
     return (mapped or ip).is_global
+
+
+def is_this_machine(url: str) -> bool:
+    """Whether the server of a URL runs on this machine, by its address: only such a one can be bound to.
+
+    Asks the resolver for a name; an address of another machine, a container's included, is none of ours.
+    """
+    name = urlsplit(url).hostname or ""
+    try:
+        found = socket.getaddrinfo(name, 0, type=socket.SOCK_DGRAM)
+    except OSError:
+        return False
+    return any(_can_bind(family, address) for family, _, _, _, address in found)
+
+
+def _can_bind(family: int, address: object) -> bool:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind(address)  # type: ignore[arg-type]  # as getaddrinfo gave it
+    except OSError:
+        return False
+    return True
 
 
 def _split(text: str) -> SplitResult:

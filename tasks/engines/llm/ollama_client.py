@@ -23,6 +23,7 @@ from tasks.engines.llm.base import (
 from tasks.engines.llm.embeddings import checked_vectors
 from tasks.engines.llm.failures import Failures
 from tasks.engines.llm.gathering import Gathering
+from tasks.engines.llm.ollama_memory import OllamaMemory
 from tasks.engines.llm.ollama_models import OllamaCatalogue, OnProgress, Progress, looks_remote
 
 if TYPE_CHECKING:
@@ -182,6 +183,11 @@ class OllamaClient:
         self._wire.begin(self._load_seconds, self._load_seconds)
         stream = self._ollama.create(name, from_=from_, system=system, parameters=parameters, stream=True)
         self._follow(stream, on_progress)
+
+    @cached_property
+    def memory(self) -> OllamaMemory:
+        """What the server has loaded, and how to make it leave."""
+        return OllamaMemory(self.url, self._catalogue)
 
     def close(self) -> None:
         """Close the connection."""

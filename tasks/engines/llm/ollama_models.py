@@ -40,6 +40,9 @@ class Tag(BaseModel):
     capabilities: list[str] | None = None
     remote_host: str | None = None
     remote_model: str | None = None
+    size: int = 0
+    """Bytes on the disk."""
+    digest: str = ""
 
     @property
     def is_remote(self) -> bool:
@@ -63,14 +66,26 @@ class Running(BaseModel):
     """An entry of /api/ps."""
 
     name: str
+    size: int = 0
+    """Bytes in all kinds of memory."""
     size_vram: int = 0
-    """Bytes."""
+    """Bytes of that on GPUs."""
+    context_length: int = 0
+    """0 from servers that do not say."""
+    expires_at: str = ""
+    """When the server will unload it, unless it is used again; in RFC 3339."""
 
 
 class Ps(BaseModel):
     """The reply of /api/ps: the models that are loaded."""
 
     models: list[Running] | None = None
+
+
+class Unloaded(BaseModel):
+    """The reply of /api/chat to a request to unload."""
+
+    done_reason: str = ""
 
 
 class Show(BaseModel):
@@ -137,13 +152,30 @@ class OllamaCatalogue:
         tag = next((tag for tag in tags if full_name(tag.name) == full_name(name)), None)
         return self._described(tag, should_stop) if tag else None
 
+    def tag(self, name: str) -> Tag | None:
+        """The entry of one model, None if the server does not list it."""
+        return next((tag for tag in self._tags(_never) if full_name(tag.name) == full_name(name)), None)
+
+    def running(self) -> list[Running]:
+        """The models that are in memory."""
+        return self._ask(Ps, _never, "GET", "/api/ps").models or []
+
+    def show(self, name: str) -> Show:
+        """What a model is made of."""
+        return self._ask(Show, _never, "POST", "/api/show", {"model": name})
+
+    def unload(self, name: str) -> None:
+        """Let the server unload a model; a reply that it is writing for somebody is ended first."""
+        body = {"model": name, "messages": [], "keep_alive": 0}
+        self._ask(Unloaded, _never, "POST", "/api/chat", body)
+
     def _tags(self, should_stop: ShouldStop) -> list[Tag]:
         return self._ask(Tags, should_stop, "GET", "/api/tags").models or []
 
     def _loaded(self) -> dict[str, int] | None:
         """GPU memory in bytes of each model that is loaded; None where the server does not say."""
         try:
-            running = self._ask(Ps, _never, "GET", "/api/ps").models or []
+            running = self.running()
         except LlmError:  # before Ollama 0.1.33; what it is asked for next shows whether it is there at all
             return None
         return {full_name(model.name): model.size_vram for model in running}
