@@ -17,7 +17,7 @@ from tasks.engines.llm.base import CallTrace
 from tasks.vram.card import Card
 from tasks.vram.loads import loads
 from tasks.vram.needs import Needs
-from tests.gpubox import GB, Box
+from tests.gpubox import CTX, GB, Box
 
 LARGE = "large:latest"
 OCR = "paddleocr"
@@ -267,6 +267,36 @@ def test_a_model_that_somebody_else_made_leave_is_seen_to_load(box: Box) -> None
     assert box.looks == looks + 2  # it is not taken to be there any more without asking
 
 
+def test_a_model_that_is_loaded_under_another_name_is_no_load(tight: Box) -> None:
+    tight.read()
+    tight.ask()
+    tight.sizes["alias:latest"] = tight.sizes[LARGE]
+    call = CallTrace(
+        engine="ollama", model="alias", purpose="", prompt_sha256="", prompt="", load_seconds=0.004
+    )
+    with tight.lease.model(tight, "alias", CTX, [call]) as swaps:
+        assert not tight.engine.is_loaded
+    assert swaps == []
+    asked, looks = tight.asked, tight.looks
+    with tight.lease.model(tight, "alias", CTX, [call]):
+        pass
+    assert (tight.asked, tight.looks) == (asked, looks)
+
+
+def test_a_unit_that_failed_leaves_nothing_believed(box: Box) -> None:
+    box.read()
+    calls: list[CallTrace] = []
+    with pytest.raises(RuntimeError), box.lease.model(box, "large", CTX, calls):
+        calls.append(
+            CallTrace(
+                engine="ollama", model="large", purpose="", prompt_sha256="", prompt="", error="went away"
+            )
+        )
+        raise RuntimeError
+    [swap] = box.ask()
+    assert swap.loaded == "large"
+
+
 def test_an_engine_that_cannot_be_loaded_is_no_load(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(*_: object) -> None:
         raise MemoryError("no room")
@@ -349,7 +379,7 @@ def test_loads_are_told_from_models_that_were_there() -> None:
     assert loads([call(9.0, "small")], "large") == ()
     [late] = loads([call(0.006), call(9.0)], "large")
     assert late.seconds == 9.0
-    [quick] = loads([call(0.0), call(0.1), call(0.006)], "large", cold=True, unloaded=(OCR,), seconds=1.0)
+    [quick] = loads([call(0.0), call(0.1), call(0.1)], "large", cold=True, unloaded=(OCR,), seconds=1.0)
     assert (quick.seconds, quick.unloaded) == (1.1, (OCR,))
 
 

@@ -52,7 +52,7 @@ def admit(share: Share, server: ModelServer | None, name: str, num_ctx: int) -> 
         loaded = server.loaded()
         found = next((model for model in loaded if model.name == wanted), None)
         if found is not None and _has_context(server, found, num_ctx):
-            share.trust(found)
+            share.trust(wanted, found.seconds_left)
             return Admission()
         return _make_room(share, server, server.footprint(name, num_ctx), loaded)
     except LlmError as error:  # the call itself will tell what is wrong
@@ -60,9 +60,13 @@ def admit(share: Share, server: ModelServer | None, name: str, num_ctx: int) -> 
         return Admission()
 
 
-def settle(share: Share, admission: Admission, swaps: list[Swap]) -> None:
-    """After the calls, of which one loaded the model: see what it took, and what the server made leave."""
-    name = full_name(swaps[0].loaded)
+def settle(share: Share, admission: Admission, name: str, swaps: list[Swap]) -> None:
+    """After the calls: see what a model took that was loaded, and what the server made leave for it."""
+    name = full_name(name)
+    if not swaps:
+        if admission.is_cold:  # it was there, under another name
+            share.trust(name)
+        return
     share.distrust(name)  # it was taken to be there and was not; or it is looked at now
     server, footprint = admission.server, admission.footprint
     if server is None or footprint is None:
@@ -78,7 +82,7 @@ def settle(share: Share, admission: Admission, swaps: list[Swap]) -> None:
     for model in gone:
         share.distrust(model.name)
     if found := loaded.get(name):
-        share.trust(found)
+        share.trust(name, found.seconds_left)
         _learn(share, admission, footprint, found, sum(model.vram for model in gone))
 
 

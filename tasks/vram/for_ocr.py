@@ -13,9 +13,9 @@ OCR_BYTES = 1_500_000_000
 ROOM_SECONDS = 10.0
 """How long to wait in all for models to leave."""
 LEAVE_SECONDS = 5.0
-"""How long for one of them: Ollama itself waits so long for a driver to show memory that was freed."""
-_RETURNED = 0.8
-"""Of the memory of a model that left, the share that says that it is back."""
+"""How long for one of them. Ollama itself waits so long for the driver to show what was freed (its
+server/sched.go, waitForVRAMRecovery), and takes three quarters of it for all."""
+_RETURNED = 0.75
 _ELSEWHERE = 0.1
 """A model that left, and gave back less than this share of its memory here, was on another GPU."""
 _LEAST, _MOST = OCR_BYTES // 10, 4 * OCR_BYTES

@@ -80,7 +80,7 @@ class VramLease:
             server: None if the model is kept off the GPU, or its server cannot be asked.
             calls: the traces of the calls; grows during the unit.
 
-        The list holds the loads once the unit has ended, also if it failed.
+        The list holds the loads once the unit has ended, those of a unit that failed too.
         """
         swaps: list[Swap] = []
         admission = for_models.admit(self._share, server, name, num_ctx)
@@ -96,8 +96,8 @@ class VramLease:
                 unloaded=admission.released,
                 seconds=admission.seconds,
             )
-            if swaps:
-                for_models.settle(self._share, admission, swaps)
+            if swaps or any(not call.error for call in calls):
+                for_models.settle(self._share, admission, name, swaps)
 
     def _tell(self) -> None:
         engine = self._share.engine

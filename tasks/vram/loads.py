@@ -8,6 +8,9 @@ from tasks.orders import Swap
 LOAD_SECONDS = 0.2
 """A shorter "load" is none: Ollama 0.32 named up to 6 ms for a model that is in memory, and took 0.25 s to
 load one of a megabyte from a warm disk."""
+_COLD_SECONDS = 0.05
+"""The same for a model that was not listed as loaded. It may have been all the same: names that share a file
+share what is loaded, and only one of them is listed."""
 
 
 def loads(
@@ -21,13 +24,13 @@ def loads(
     """The loads of a model that its calls tell of.
 
     Args:
-        cold: it was not in memory before the first call, so that call loaded it, however quickly.
+        cold: it was not listed as loaded before the first call.
         unloaded: what made room for the first load, which took another `seconds`.
     """
     found: list[Swap] = []
     for call in calls:
-        is_first = cold and not found and call.load_seconds > 0
-        if call.model == model and (is_first or call.load_seconds >= LOAD_SECONDS):
+        least = _COLD_SECONDS if cold and not found else LOAD_SECONDS
+        if call.model == model and call.load_seconds >= least:
             found.append(Swap(loaded=model, seconds=round(call.load_seconds, 3)))
     if found and (unloaded or seconds):
         first = found[0]

@@ -130,10 +130,9 @@ class Share:
         arrival = self._arrivals.get(name)
         return arrival is not None and self.clock() - arrival.at < arrival.cost
 
-    def trust(self, model: LoadedModel) -> None:
-        """A model was seen in memory just now."""
-        seconds = min(TRUST_SECONDS, model.seconds_left)
-        self._trusted_until[model.name] = self.clock() + seconds
+    def trust(self, name: str, seconds_left: float = TRUST_SECONDS) -> None:
+        """A model was seen in memory just now, and will stay for so long if nobody makes it leave."""
+        self._trusted_until[name] = self.clock() + min(TRUST_SECONDS, seconds_left)
 
     def distrust(self, name: str) -> None:
         """A model has left, or may have."""
