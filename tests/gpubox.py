@@ -32,6 +32,8 @@ class Box:
     total: int = 24 * GB
     others: int = 0
     """Held by programs that nobody can ask to leave."""
+    second: int = 0
+    """Bytes of another GPU, which only Ollama uses; 0: there is none."""
     ocr_size: int = 1_400_000_000
     sizes: dict[str, int] = field(default_factory=lambda: {"large:latest": 20 * GB})
     estimates: dict[str, int] = field(default_factory=dict)
@@ -49,6 +51,8 @@ class Box:
     """Times that the model server was asked what it has loaded."""
     models: dict[str, int] = field(default_factory=dict)
     """Loaded, the longest unused first: bytes on the GPU."""
+    on_second: set[str] = field(default_factory=set)
+    """Those of them that are on the other GPU."""
     last_used: dict[str, float] = field(default_factory=dict)
     at_work: set[str] = field(default_factory=set)
     """Models that write for somebody else: they leave when that is done, which is never."""
@@ -76,14 +80,21 @@ class Box:
     def room(self) -> int:
         """Bytes that are really free."""
         ocr = self.ocr_size if self.engine.is_loaded and self.engine.device != "cpu" else 0
-        return self.total - self.others - ocr - sum(self.models.values())
+        here = sum(vram for name, vram in self.models.items() if name not in self.on_second)
+        return self.total - self.others - ocr - here
+
+    @property
+    def second_room(self) -> int:
+        """Bytes that are free on the other GPU."""
+        return self.second - sum(vram for name, vram in self.models.items() if name in self.on_second)
 
     def free(self) -> Mapping[int, int] | None:
         """As the driver tells it."""
         self.asked += 1
         if self.driver_down:
             return None
-        return {0: self.room - sum(size for until, size in self.returning if until > self.now)}
+        shown = {0: self.room - sum(size for until, size in self.returning if until > self.now)}
+        return shown | {1: self.second_room} if self.second else shown
 
     # The model server
 
@@ -125,6 +136,12 @@ class Box:
         load = 0.003
         if name not in self.models:
             size = self.sizes[name]
+            self.on_second.discard(name)
+            if self.second_room >= size and self.second_room > self.room:
+                self.on_second.add(name)
+                self.models[name] = size
+                self.last_used[name] = self.now = self.now + size / BYTES_PER_SECOND
+                return size / BYTES_PER_SECOND
             while self.room < size and (idle := [n for n in self.models if n not in self.at_work]):
                 del self.models[idle[0]]
             if self.room < size and self.engine.is_loaded:
@@ -196,6 +213,11 @@ class BoxCard(Card):
         super().__init__("gpu:0")
         self._box = box
 
+    @property
+    def index(self) -> int | None:
+        """The first."""
+        return 0
+
     def free(self) -> Mapping[int, int] | None:
-        """Of the only GPU."""
+        """Of all GPUs."""
         return self._box.free()

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.engines.llm.base import CallTrace
+from tasks.vram import card as card_module
 from tasks.vram.card import Card
 from tasks.vram.loads import loads
 from tasks.vram.needs import Needs
@@ -185,6 +186,44 @@ def test_ollama_makes_its_own_models_leave_so_ocr_may_stay(box: Box) -> None:
     assert swap.unloaded == (LARGE,)
     assert box.engine.is_loaded
     assert box.trouble == []
+
+
+# Several GPUs
+
+
+def test_a_model_that_fits_on_another_gpu_needs_no_room_on_ours(tight: Box) -> None:
+    tight.second = 24 * GB
+    tight.read()
+    [swap] = tight.ask()
+    assert swap.unloaded == ()
+    assert tight.engine.is_loaded
+    assert tight.on_second == {LARGE}
+
+
+def test_a_model_on_another_gpu_is_left_alone(tight: Box) -> None:
+    tight.second = 24 * GB
+    tight.read()
+    tight.ask()
+    tight.engine.release()
+    tight.others = 20 * GB
+    [swap] = tight.read()
+    assert swap.unloaded == ()
+    assert tight.models and tight.waited == 0
+
+
+def test_a_model_that_left_another_gpu_in_vain_is_not_made_to_leave_again(tight: Box) -> None:
+    tight.second = 24 * GB
+    tight.ask()  # before there was any OCR: where it went was not looked at
+    tight.others = 20 * GB
+    [swap] = tight.read()
+    assert swap.unloaded == (LARGE,)
+    tight.ask()
+    tight.engine.release()
+    assert tight.read()[0].unloaded == ()
+    tight.engine.release()
+    tight.now += 800
+    tight.last_used[LARGE] = tight.now
+    assert tight.read()[0].unloaded == (LARGE,)  # by now it may be anywhere
 
 
 # Hysteresis
@@ -417,11 +456,7 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
     return put
 
 
-TWO = """case "$1" in
-*index,uuid*) echo '0, GPU-aaaa-1'; echo '1, GPU-abbb-2' ;;
-*uuid*) echo '0, A, 100, 10, 1, GPU-aaaa-1'; echo '1, B, 100, 70, 1, GPU-abbb-2' ;;
-*) echo '0, A, 100, 10, 1'; echo '1, B, 100, 70, 1' ;;
-esac"""
+TWO = "echo '0, GPU-aaaa-1, 90'; echo '1, GPU-abbb-2, 30'; echo '2, GPU-cccc-3, [N/A]'"
 
 
 @pytest.mark.parametrize(
@@ -435,6 +470,7 @@ esac"""
         ("GPU-ab", "gpu", 1),
         ("GPU-a", "gpu:0", None),
         ("GPU-cccc", "gpu:0", None),
+        ("GPU-dddd", "gpu:0", None),
         ("MIG-aaaa", "gpu:0", None),
         ("0", "gpu:1", None),
         ("7", "gpu:0", 7),
@@ -452,8 +488,8 @@ def test_our_gpu_is_the_visible_one(
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     card = Card(device)
-    assert card.index == index
     free = card.free()
+    assert card.index == index
     assert free == ({0: 90 * 2**20, 1: 30 * 2**20} if index in {0, 1} else None)
 
 
@@ -468,10 +504,26 @@ def test_a_silent_driver_is_left_alone_for_a_while(driver: Callable[[str], None]
     assert (tmp_path / "asked").read_text().split() == ["asked"] * 2
 
 
+def test_a_driver_that_hangs_is_given_up(
+    driver: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(card_module, "_SECONDS", 0.2)
+    driver("exec sleep 1000")
+    assert Card("gpu:0").free() is None
+
+
+@pytest.mark.parametrize(
+    "words", ["Failed to initialize NVML: Driver/library version mismatch", "0, G", "\\377"]
+)
+def test_a_driver_in_trouble_says_nothing(driver: Callable[[str], None], words: str) -> None:
+    driver(f"printf '{words}\\n'; exit 9")
+    assert Card("gpu:0").free() is None
+
+
 def test_without_a_driver_nothing_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     card = Card("gpu:0")
-    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho '0, A, 100, 10, 1'\n")
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho '0, GPU-1, 10'\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
     assert card.free() is None
 

@@ -53,8 +53,8 @@ connection.request("GET", "/_double/runners")
 loaded = [runner["model"] for runner in json.loads(connection.getresponse().read())]
 used = state["others"] + state["ocr"] + sum(state["models"][name] for name in loaded)
 figures = {{
-    "index": 0, "uuid": "GPU-1", "name": "Card", "utilization.gpu": 1,
-    "memory.total": state["total"] >> 20, "memory.used": min(used, state["total"]) >> 20,
+    "index": 0, "uuid": "GPU-1", "name": "Card", "utilization.gpu": 1, "memory.total": state["total"] >> 20,
+    "memory.used": min(used, state["total"]) >> 20, "memory.free": max(0, state["total"] - used) >> 20,
 }}
 names = next(word for word in sys.argv if word.startswith("--query-gpu=")).partition("=")[2].split(",")
 print(", ".join(str(figures[name]) for name in names))

@@ -4,17 +4,19 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from tasks.gpu import gpus
-
-_COMMAND = ("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader")
+# Not `tasks.gpu.gpus`: total less used is more than what is free, because the driver keeps some for itself.
+_COMMAND = ("nvidia-smi", "--query-gpu=index,uuid,memory.free", "--format=csv,noheader,nounits")
 _SECONDS = 5.0
 _SILENT_SECONDS = 60.0
 """A driver that gave no answer is left alone for so long: each question may cost five seconds."""
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+_MIB = 2**20
 
 Clock = Callable[[], float]
+_Row = tuple[int, str, int]
+"""Index, UUID and free bytes of a GPU."""
 
 
 class Card:
@@ -34,6 +36,11 @@ class Card:
         self._silent_until = float("-inf")
         self._index: int | None = None
 
+    @property
+    def index(self) -> int | None:
+        """The number that the driver gives to our GPU; None as long as `free` has not found it."""
+        return self._index
+
     def free(self) -> Mapping[int, int] | None:
         """Free bytes of every GPU of this machine, by index; None where that, or which is ours, is not known.
 
@@ -41,18 +48,14 @@ class Card:
         """
         if not self._exists or self._clock() < self._silent_until:
             return None
-        free = {gpu.index: gpu.memory_total - gpu.memory_used for gpu in gpus() if gpu.memory_total}
-        if not free:
+        rows = list(_rows())
+        if not rows:
             self._silent_until = self._clock() + _SILENT_SECONDS
             return None
-        return free if self.index in free else None
-
-    @property
-    def index(self) -> int | None:
-        """The number that the driver gives to our GPU; None if it is not known, or a part of a GPU (MIG)."""
         if self._index is None:
-            self._index = int(self._name) if self._name.isdecimal() else _index_of(self._name)
-        return self._index
+            self._index = _named(self._name, rows)
+        free = {index: size for index, _, size in rows}
+        return free if self._index in free else None
 
 
 def _visible_name(device: str) -> str:
@@ -70,14 +73,21 @@ def _visible_name(device: str) -> str:
     return names[place] if place < len(names) else ""
 
 
-def _index_of(uuid: str) -> int | None:
-    """The index of the GPU with this UUID, or with one that begins so, which CUDA takes as well."""
-    if not uuid.startswith("GPU-"):
-        return None
+def _named(name: str, rows: list[_Row]) -> int | None:
+    """The index of the GPU of this name, which may be the beginning of a UUID; None for a part of one (MIG)."""
+    if name.isdecimal():
+        return int(name)
+    found = [index for index, uuid, _ in rows if name.startswith("GPU-") and uuid.startswith(name)]
+    return found[0] if len(found) == 1 else None
+
+
+def _rows() -> Iterator[_Row]:
+    """What the driver says. Lines of another form are what one in trouble prints instead."""
     try:
         asked = subprocess.run(_COMMAND, capture_output=True, timeout=_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    lines = (line.partition(",") for line in asked.stdout.decode(errors="replace").splitlines())
-    found = [index for index, _, known in lines if known.strip().startswith(uuid) and index.isdecimal()]
-    return int(found[0]) if len(found) == 1 else None
+        return
+    for line in asked.stdout.decode(errors="replace").splitlines():
+        match [word.strip() for word in line.split(",")]:
+            case [index, uuid, free] if index.isdecimal() and free.isdecimal():
+                yield int(index), uuid, int(free) * _MIB

@@ -16,8 +16,6 @@ RELEASE_SECONDS = 2.0
 """How long the driver may take to show what the OCR engine gave back."""
 _RETURNED = 0.5
 """The share that it gives back at least of what it took: CUDA keeps some for as long as the process lives."""
-_ELSEWHERE = 0.1
-"""A model of which less than this share is on our GPU is on another one."""
 
 
 @dataclass(slots=True)
@@ -83,7 +81,8 @@ def settle(share: Share, admission: Admission, name: str, swaps: list[Swap]) -> 
         share.distrust(model.name)
     if found := loaded.get(name):
         share.trust(name, found.seconds_left)
-        _learn(share, admission, footprint, found, sum(model.vram for model in gone))
+        before = [model for model in admission.loaded if model.name == name]  # with another context
+        _learn(share, admission, footprint, found, sum(model.vram for model in (*gone, *before)))
 
 
 def _make_room(
@@ -122,7 +121,7 @@ def _await_return(share: Share, wanted: float) -> None:
 
 def _room(share: Share, free: Mapping[int, int], loaded: Sequence[LoadedModel]) -> int:
     """What a model may have: Ollama itself makes its other models leave, and takes the GPU with most room."""
-    idle = sum(model.vram for model in loaded if model.name not in share.elsewhere)
+    idle = sum(model.vram for model in loaded if not share.is_elsewhere(model))
     return max(*free.values(), share.here(free) + idle)
 
 
@@ -135,7 +134,10 @@ def _has_context(server: ModelServer, model: LoadedModel, num_ctx: int) -> bool:
 
 
 def _learn(share: Share, admission: Admission, footprint: Footprint, found: LoadedModel, gone: int) -> None:
-    """Note what a model took, by the driver where that is in line with what its server says."""
+    """Note what a model took, by the driver where that is in line with what its server says.
+
+    `gone`: bytes that the server freed before it loaded the model.
+    """
     if found.is_split:
         share.needs.remember(footprint.key, max(found.size, footprint.bytes))
         return
@@ -145,7 +147,7 @@ def _learn(share: Share, admission: Admission, footprint: Footprint, found: Load
         measured = sum(by_gpu.values()) + gone
         if found.vram <= 2 * measured and measured <= 2 * found.vram:  # else somebody else came or went
             taken = measured
-        is_here = len(free) == 1 or share.here(by_gpu) + gone >= _ELSEWHERE * found.vram
-        (share.elsewhere.discard if is_here else share.elsewhere.add)(found.name)
+        if len(free) > 1:
+            share.place(found, share.here(by_gpu) + gone)
     if taken:
         share.needs.remember(footprint.key, taken)

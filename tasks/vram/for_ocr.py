@@ -16,8 +16,6 @@ LEAVE_SECONDS = 5.0
 """How long for one of them. Ollama itself waits so long for the driver to show what was freed (its
 server/sched.go, waitForVRAMRecovery), and takes three quarters of it for all."""
 _RETURNED = 0.75
-_ELSEWHERE = 0.1
-"""A model that left, and gave back less than this share of its memory here, was on another GPU."""
 _LEAST, _MOST = OCR_BYTES // 10, 4 * OCR_BYTES
 """What the engine can take; other changes of the free memory are somebody else's."""
 
@@ -60,7 +58,7 @@ def _make_leave(share: Share, server: ModelServer, need: int, free: int, unloade
     Returns the free bytes of our GPU.
     """
     deadline = share.clock() + ROOM_SECONDS
-    here = [model for model in server.loaded() if model.vram and model.name not in share.elsewhere]
+    here = [model for model in server.loaded() if model.vram and not share.is_elsewhere(model)]
     for model in sorted(here, key=lambda model: (model.seconds_left < 0, -model.vram)):
         if free >= need and share.is_fresh(model.name):
             continue
@@ -74,7 +72,7 @@ def _make_leave(share: Share, server: ModelServer, need: int, free: int, unloade
         now = share.await_room(wanted, min(deadline, share.clock() + LEAVE_SECONDS))
         if now is None or now >= need * MARGIN or share.clock() >= deadline:
             return now
-        if now - free < _ELSEWHERE * model.vram and share.has_several:
-            share.elsewhere.add(model.name)
+        if share.has_several:
+            share.place(model, now - free)
         free = now
     return free

@@ -18,6 +18,10 @@ OCR = "paddleocr"
 MARGIN = 1.1
 """Something is loaded where so many times its need is free: what it needs differs from time to time."""
 POLL_SECONDS = 0.25
+_ELSEWHERE = 0.1
+"""A model of which less than this share is on our GPU is on another one."""
+_ELSEWHERE_SECONDS = 600.0
+"""It may come to ours the next time that somebody loads it."""
 TRUST_SECONDS = 30.0
 """A model that was seen in memory is not asked about again for so long."""
 
@@ -75,8 +79,6 @@ class Share:
         self.clock = clock
         self.engine: OcrEngine | None = None
         """The engine of this process, once it had a unit."""
-        self.elsewhere: set[str] = set()
-        """Models that were seen to be on another GPU than ours."""
         self.shows_releases = True
         """Whether what an engine gives back has always been seen."""
         self._make_card = card
@@ -84,6 +86,7 @@ class Share:
         self._card: Card | None = None
         self._arrivals: dict[str, _Arrival] = {}
         self._trusted_until: dict[str, float] = {}
+        self._elsewhere_until: dict[str, float] = {}
         self._said: set[str] = set()
 
     @property
@@ -141,6 +144,16 @@ class Share:
     def trusts(self, name: str) -> bool:
         """Whether a model can be taken to be in memory without asking."""
         return self.clock() < self._trusted_until.get(name, float("-inf"))
+
+    def place(self, model: LoadedModel, here: float) -> None:
+        """So many bytes of a model were seen to come to our GPU, or to leave it, where there are several."""
+        self._elsewhere_until.pop(model.name, None)
+        if here < _ELSEWHERE * model.vram:
+            self._elsewhere_until[model.name] = self.clock() + _ELSEWHERE_SECONDS
+
+    def is_elsewhere(self, model: LoadedModel) -> bool:
+        """Whether a model was last seen to be on another GPU than ours."""
+        return self.clock() < self._elsewhere_until.get(model.name, float("-inf"))
 
     def say_once(self, what: str, words: str) -> None:
         """Log that there is too little room for something; not again each time that it is loaded."""

@@ -58,7 +58,7 @@ def is_this_machine(url: str) -> bool:
     name = urlsplit(url).hostname or ""
     try:
         found = socket.getaddrinfo(name, 0, type=socket.SOCK_DGRAM)
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for a name that can be none
         return False
     return any(_can_bind(family, address) for family, _, _, _, address in found)
 
