@@ -5,12 +5,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.engines.llm.base import CallTrace
@@ -52,6 +52,8 @@ def test_each_makes_the_other_leave(tight: Box) -> None:
     [third] = tight.read()
     assert (third.loaded, third.unloaded) == (OCR, (LARGE,))
     assert tight.models == {}
+    [fourth] = tight.ask()
+    assert fourth.unloaded == (OCR,)
     assert tight.trouble == []
 
 
@@ -96,6 +98,13 @@ def test_where_both_fit_nothing_leaves(box: Box) -> None:
     assert loaded == [OCR, "large"]
     assert box.engine.is_loaded and LARGE in box.models
     assert box.trouble == []
+
+
+def test_what_is_there_first_stays_where_both_fit(box: Box) -> None:
+    box.ask()
+    [swap] = box.read()
+    assert swap.unloaded == ()
+    assert (box.ask(), box.read()) == ((), ())
 
 
 def test_where_both_fit_the_driver_is_asked_at_loads_only(box: Box) -> None:
@@ -372,21 +381,23 @@ class Scene:
         )
 
 
+SIZES = st.tuples(*[st.integers(10, 400)] * 3)
 SCENES = st.builds(
     Scene,
     total=st.integers(80, 480),
     others=st.integers(0, 100),
     ocr=st.integers(5, 14),
-    models=st.tuples(*[st.integers(10, 400)] * 3),
+    models=SIZES,
     units=st.lists(st.integers(-1, 3), max_size=30).map(tuple),
 )
 
 
+@settings(max_examples=60)
 @given(SCENES)
 def test_any_sequence_ends_well(scene: Scene) -> None:
     with TemporaryDirectory() as folder:
         box = scene.box(Path(folder))
-        before, kinds, changes, loaded = None, 0, 0, []
+        before, changes, loaded = None, 0, 0
         for unit in scene.units:
             if unit == 3:
                 box.now += 16 * 60  # every model has been unloaded by then
@@ -395,14 +406,23 @@ def test_any_sequence_ends_well(scene: Scene) -> None:
             changes += unit != before
             swaps = box.read() if unit < 0 else box.ask("abc"[unit])
             assert unit != before or not swaps  # what has just run is still there
-            loaded += swaps
-            before, kinds = unit, kinds + 1
-        assert len(loaded) <= changes
+            loaded += len(swaps)
+            before = unit
+        assert loaded <= changes
         assert box.trouble == []
         assert box.waited == 0  # memory comes back at once here, so there is nothing to wait for
-        if scene.others + 1.6 * (15 + sum(scene.models)) <= scene.total and 3 not in scene.units:
-            assert len(loaded) == len(set(scene.units))
-            assert all(not swap.unloaded for swap in loaded)
+
+
+@settings(max_examples=60)
+@given(SCENES, st.lists(st.integers(-1, 2), max_size=30))
+def test_where_all_fit_each_is_loaded_once_in_any_order(scene: Scene, units: list[int]) -> None:
+    with TemporaryDirectory() as folder:
+        room = scene.others + sum(scene.models) + 16 + max(scene.models) // 10  # OCR is taken for 15 at first
+        box = replace(scene, total=room).box(Path(folder))
+        loaded = [swap for unit in units for swap in (box.read() if unit < 0 else box.ask("abc"[unit]))]
+        assert len(loaded) == len(set(units))
+        assert all(not swap.unloaded for swap in loaded)
+        assert box.trouble == []
 
 
 # The pieces

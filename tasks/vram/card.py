@@ -74,7 +74,7 @@ def _visible_name(device: str) -> str:
 
 
 def _named(name: str, rows: list[_Row]) -> int | None:
-    """The index of the GPU of this name, which may be the beginning of a UUID; None for a part of one (MIG)."""
+    """The index of the GPU of this name, or of which it begins the UUID; None for a part of one (MIG)."""
     if name.isdecimal():
         return int(name)
     found = [index for index, uuid, _ in rows if name.startswith("GPU-") and uuid.startswith(name)]
