@@ -24,7 +24,7 @@ class Swaps:
 def swaps_since(ledger: Ledger, since: float) -> Swaps:
     """For the units of the gpu queue that were done since a time, in seconds since the epoch.
 
-    Goes through all units: some 10 ms with 40,000 of them.
+    Goes through all units, where no index leads to those with swaps: 45 ms for 40,000 of them.
     """
     count, seconds = ledger.db.execute(
         "SELECT coalesce(sum(swaps), 0), coalesce(sum(swap_seconds), 0) FROM units"
