@@ -3,18 +3,25 @@
 Kept in the ledger as a note. A failure that is the server's opens the circuit for a while that doubles each
 time; while it is open nothing is sent, and documents get a provisional result. After it one document is let
 through; when that succeeds the circuit is closed.
+
+A model that the server lacks is no failure of the server: only what is for that model is not sent.
 """
 
 import time
 
+from pydantic import Field
+
 from tasks.documents import Stage, Value
 from tasks.ledger import Ledger
-from tasks.routing import KnownModels, Route, route, wanted_model
+from tasks.recipes import Recipe
+from tasks.routing import KnownModels, Route, context_of, missing_words, route, wanted_model
 from tasks.settings import Settings
 
 _NOTE = "circuit"
 _FIRST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 120.0
+_MISSING_SECONDS = 30.0
+"""Longer than workers take to notice that their server has lost a model."""
 FALL_BACK_DOCUMENTS = 50
 """Documents that are given to the offline engine in one tick when the model is away."""
 _UPGRADE_DOCUMENTS = 20
@@ -30,6 +37,8 @@ class Circuit(Value):
     paused_until: float = 0.0
     problem: str = ""
     """Of the last failure, in words."""
+    missing: dict[str, float] = Field(default_factory=dict)
+    """Models that a server said it lacks though a worker announced them; until when they are not asked."""
     was_seen: bool = False
     """Whether there ever was a language model here: then documents wait for its return."""
 
@@ -60,14 +69,31 @@ class Circuit(Value):
         """After a reply."""
         return self.model_copy(update={"failures": 0, "paused_until": 0.0, "problem": "", "was_seen": True})
 
-    def reader(self, stage: Stage, settings: Settings) -> Route | str:
+    def lacks(self, model: str) -> "Circuit":
+        """After a server said that it has no such model."""
+        now = time.time()
+        others = {name: until for name, until in self.missing.items() if until > now}
+        return self.model_copy(update={"missing": {**others, model: now + _MISSING_SECONDS}})
+
+    def reader(
+        self, stage: Stage, settings: Settings, recipe: Recipe | None = None, category: str = ""
+    ) -> Route | str:
         """Where a stage's calls go; or why, in words, they cannot be made now."""
+        return self.route_to(wanted_model(stage, settings, recipe, category)[0], settings)
+
+    def route_to(self, model: str, settings: Settings) -> Route | str:
+        """Where calls to a model go; or why, in words, they cannot be made now."""
+        if reason := self.why_none(settings):
+            return reason
+        if time.time() < self.missing.get(model, 0.0):
+            return missing_words(model)
+        return route(self.known, model, context_of(model, settings), settings)
+
+    def why_none(self, settings: Settings) -> str:
+        """Why no language model at all can be asked now, in words; empty if some can."""
         if settings.engine == "offline":
             return "The settings name the offline engine."
-        if self.is_paused:
-            return self.problem
-        name, num_ctx = wanted_model(stage, settings)
-        return route(self.known, name, num_ctx, settings)
+        return self.problem if self.is_paused else self.known.problem
 
     def is_expected(self, settings: Settings) -> bool:
         """Whether documents should wait for a language model rather than be content with the offline one."""

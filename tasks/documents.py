@@ -196,6 +196,7 @@ class Failure(Value):
 
     `file`: the file is at fault, final. `error`, `timeout`, `died`: counts as an attempt. `lost` (its payload
     vanished), `cancelled`: issued again without counting. `unavailable`: the model server is away.
+    `no model`: the server lacks the unit's model.
     """
     message: str
     """For the user: what happened, in words."""

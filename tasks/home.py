@@ -197,13 +197,9 @@ class Home:
             known = known_models(usable(self.exchange.presence()))
             circuit = load_circuit(self.ledger).model_copy(update={"known": known})
             save_circuit(self.ledger, circuit)
-        routes = [circuit.reader(stage, self.settings) for stage in (Stage.CLASSIFY, Stage.ANALYSE)]
-        problems = [route for route in routes if isinstance(route, str)]
-        if problems:
-            self.pipeline.fall_back_all(FALL_BACK_DOCUMENTS, problems[0])
-        else:
-            for document in self.pipeline.upgrade_all(circuit.documents_at_once):
-                self._tell(document)
+        self.pipeline.fall_back_all(FALL_BACK_DOCUMENTS)
+        for document in self.pipeline.upgrade_all(circuit.documents_at_once):
+            self._tell(document)
 
     def _look_at_notices(self) -> None:
         """Send for the digest whose time was missed, and for delivery; both are done beside the records."""

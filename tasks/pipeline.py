@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks import planning, spool
+from tasks.circuit import load_circuit
 from tasks.corrections import put_correction
 from tasks.documents import FINAL_STATES, Field, Stage, State
 from tasks.errors import ConfigError, ShoeboxError
@@ -21,12 +22,11 @@ from tasks.typed_values import CorrectionError, normalised
 from tasks.units import (
     MAX_MODEL_FAILURES,
     delete_units,
-    documents_held_back,
-    documents_to_upgrade,
     set_urgent,
     units_of,
 )
-from tasks.way import Way, waiting_words
+from tasks.waiting import documents_held_back, look_at_waiting, tell_why
+from tasks.way import Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,24 +307,29 @@ class Pipeline(Way):
 
     # By the tick
 
-    def fall_back_all(self, count: int, problem: str) -> None:
-        """Fall back with documents that could only wait for the model; say of those that wait why they do."""
+    def fall_back_all(self, count: int) -> None:
+        """Fall back with documents that could only wait for a model; say of those that wait why they do."""
         with self.ledger.transaction():
-            for held in documents_held_back(self.ledger, count):
+            circuit = load_circuit(self.ledger)
+            for held in documents_held_back(self.ledger, circuit, self.settings, count):
                 self.fall_back(self._document(held))
                 self._advance(held)
-            self.ledger.db.execute(
-                "UPDATE documents SET message = ? WHERE provisional AND state = ? AND message NOT IN ('', ?)",
-                (waiting_words(problem), State.WAITING, waiting_words(problem)),
-            )
+            if why := circuit.why_none(self.settings):
+                tell_why(self.ledger, why)
 
     def upgrade_all(self, count: int) -> list[DocumentRow]:
-        """Read documents that have a provisional result with the language model.
+        """Read documents that have a provisional result with the language model, if theirs can be asked.
 
         What the offline engine found stays in place until the model's result is there.
         """
         with self.ledger.transaction():
-            return [self._upgrade(self._document(row)) for row in documents_to_upgrade(self.ledger, count)]
+            circuit = load_circuit(self.ledger)
+            if circuit.why_none(self.settings):
+                return []
+            waiting = look_at_waiting(self.ledger, circuit, self.settings, count)
+            for why, documents in waiting.to_tell.items():
+                tell_why(self.ledger, why, documents)
+            return [self._upgrade(self._document(row)) for row in waiting.to_begin]
 
     def _upgrade(self, document: DocumentRow) -> DocumentRow:
         try:

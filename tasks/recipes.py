@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from tasks.check_digits import NumberKind
-from tasks.documents import Value
+from tasks.documents import Stage, Value
 from tasks.errors import ConfigError
+from tasks.model_names import ModelName
 from tasks.recipe_lines import line_of
 
 BUILTIN = "builtin"
@@ -102,6 +103,8 @@ class Category(Value):
     describe: Describe
     fields: tuple[FieldSpec, ...] = Field(default=(), max_length=40)
     evidence: tuple[Evidence, ...] = Field(default=(), max_length=200)
+    model: ModelName | None = None
+    """The language model that analyses its documents; None: the recipe's."""
 
     @model_validator(mode="after")
     def _roles_are_unique(self) -> Self:
@@ -116,16 +119,37 @@ class Category(Value):
         return next((field for field in self.fields if field.role == role), None)
 
 
+class RecipeModels(Value):
+    """The language models of a recipe, by stage; None: that of the settings."""
+
+    classify: ModelName | None = None
+    analyse: ModelName | None = None
+    """For the categories that name none of their own."""
+
+
 class Recipe(Value):
     """The categories a document may get. `other` is always among them, at most 40 in all."""
 
     name: Name
     categories: tuple[Category, ...] = Field(min_length=1, max_length=40)
+    models: RecipeModels = RecipeModels()
 
     @cached_property
     def version(self) -> str:
-        """Twelve hex digits that change with the content; part of the key of stored results."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        """Twelve hex digits that change with the content; part of the key of stored results.
+
+        Not with the models: that key names the one that made the result, so another model for one category
+        makes nothing stale that others have read.
+        """
+        content = self.model_dump_json(exclude={"models": True, "categories": {"__all__": {"model"}}})
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def model_for(self, stage: Stage, category: str = "") -> str | None:
+        """The language model that the recipe names for a stage, or for analyse of a category, if it does."""
+        if stage is Stage.CLASSIFY:
+            return self.models.classify
+        own = next((one.model for one in self.categories if one.name == category), None)
+        return own or self.models.analyse
 
     @property
     def category_names(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from tasks.documents import Stage, Value
 from tasks.engines.llm.base import ModelInfo
 from tasks.orders import Presence
 from tasks.planning import CPU_QUEUE, GPU_QUEUE
+from tasks.recipes import Recipe
 from tasks.settings import Settings
 
 _DECISION = frozenset({"decision", "systemone"})
@@ -69,11 +70,27 @@ def known_models(presences: Iterable[Presence]) -> KnownModels:
     return KnownModels(by_queue=by_queue, problem=problem)
 
 
-def wanted_model(stage: Stage, settings: Settings) -> tuple[str, int]:
-    """Name and context of the model for a stage."""
-    if stage is Stage.CLASSIFY:
-        return settings.small_model, settings.small_num_ctx
-    return settings.large_model, settings.large_num_ctx
+def wanted_model(
+    stage: Stage, settings: Settings, recipe: Recipe | None = None, category: str = ""
+) -> tuple[str, int]:
+    """Name and context of the model for a stage: the category's, else the recipe's, else the settings'."""
+    of_settings = settings.small_model if stage is Stage.CLASSIFY else settings.large_model
+    name = (recipe.model_for(stage, category) if recipe else None) or of_settings
+    return name, context_of(name, settings)
+
+
+def context_of(name: str, settings: Settings) -> int:
+    """The context of a model in tokens.
+
+    It follows from the name alone, not from the stage, category or recipe that it is called for: each change
+    of `num_ctx` makes Ollama load the model again.
+    """
+    for other, num_ctx in settings.model_contexts.items():
+        if same_model(other, name):
+            return num_ctx
+    tiers = ((settings.small_model, settings.small_num_ctx), (settings.large_model, settings.large_num_ctx))
+    contexts = [num_ctx for model, num_ctx in tiers if same_model(model, name)]
+    return max(contexts, default=settings.large_num_ctx)
 
 
 def queue_of(info: ModelInfo, settings: Settings) -> tuple[str, str]:
@@ -90,11 +107,16 @@ def queue_of(info: ModelInfo, settings: Settings) -> tuple[str, str]:
     return GPU_QUEUE, f"{billions:.2g} billion parameters, more than {limit:g}"
 
 
+def missing_words(name: str) -> str:
+    """What is said where no server has a model."""
+    return f"The model server has no model {name!r}. `./run.sh models` sets it up."
+
+
 def route(known: KnownModels, name: str, num_ctx: int, settings: Settings) -> Route | str:
     """Where calls to a model go, or in words why they cannot go anywhere."""
     info = known.find(name)
     if info is None:
-        return known.problem or f"The model server has no model {name!r}. `./run.sh models` sets it up."
+        return known.problem or missing_words(name)
     if info.is_remote and not settings.allow_remote_models:
         return f"The model {name!r} runs in a cloud, which is not allowed."
     queue, reason = queue_of(info, settings)

@@ -185,6 +185,9 @@ class Settings(BaseSettings):
     """Context of the small model in tokens. Always the same, because a change loads the model again."""
     large_num_ctx: int = Field(default=16384, ge=512)
     """Context of the large model in tokens."""
+    model_contexts: dict[str, Annotated[int, Field(ge=512)]] = Field(default_factory=dict)
+    """Contexts of single models in tokens, by name: `{"my-model": 16384}`. Without one, models that only
+    recipes name have that of the large model."""
     cpu_model_billions: float = Field(default=4.0, ge=0)
     """Models of up to so many billion parameters run on the cpu queue, larger ones on the gpu queue."""
     model_queues: dict[str, Literal["cpu", "gpu"]] = Field(default_factory=dict)

@@ -281,34 +281,8 @@ def set_urgent(ledger: Ledger, document: str, *, urgent: bool) -> None:
     )
 
 
-def documents_held_back(ledger: Ledger, count: int) -> list[str]:
-    """Documents whose units all wait and are for a language model, the oldest first."""
-    rows = ledger.db.execute(  # the names in it are ours
-        "SELECT document FROM units WHERE state IN ('waiting', 'queued', 'running') GROUP BY document"
-        f" HAVING sum({_NOT_LLM} OR state != 'waiting') = 0 ORDER BY min(seq) LIMIT ?",
-        (count,),
-    )
-    return [row["document"] for row in rows]
-
-
 MAX_MODEL_FAILURES = 20
 """A document whose calls brought the server down so often is not sent to it again by itself."""
-
-
-def documents_to_upgrade(ledger: Ledger, count: int) -> list[str]:
-    """Documents with a provisional result that a language model has not given up on.
-
-    Those that brought no server down come first, so that one that always does cannot hold up the others.
-    """
-    rows = ledger.db.execute(
-        "SELECT id FROM documents d WHERE provisional AND state IN ('waiting', 'done', 'review')"
-        f" AND model_failures < {MAX_MODEL_FAILURES}"
-        " AND NOT EXISTS (SELECT 1 FROM units u WHERE u.document = d.id"
-        f" AND (u.state IN ('waiting', 'queued', 'running') OR (u.failure != '' AND NOT {_NOT_LLM})))"
-        " ORDER BY model_failures, urgent DESC, seq LIMIT ?",
-        (count,),
-    )
-    return [row["id"] for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

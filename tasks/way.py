@@ -38,6 +38,7 @@ from tasks.units import (
     unit,
     units_of,
 )
+from tasks.waiting import waiting_words, why_it_waits
 
 
 class Way:
@@ -109,6 +110,10 @@ class Way:
         """Try the unit again, or end it: a file at fault at once, anything else after `max_attempts`."""
         if failure.kind in {"lost", "cancelled"}:
             mark_waiting(self.ledger, ended.id, attempt=False, message=failure.message)
+            return
+        if failure.kind == "no model":
+            save_circuit(self.ledger, load_circuit(self.ledger).lacks(ended.model))
+            self.fall_back(document)
             return
         if failure.kind == "unavailable":
             save_circuit(self.ledger, load_circuit(self.ledger).failed(failure.message))
@@ -225,7 +230,7 @@ class Way:
     def _plan_reading(self, document: DocumentRow, stage: Stage) -> list[UnitPlan]:
         """The units of classify or analyse, by the language model if it can be asked now."""
         recipe = load_recipe(document.recipe, self.settings.recipes_path)
-        route = load_circuit(self.ledger).reader(stage, self.settings)
+        route = load_circuit(self.ledger).reader(stage, self.settings, recipe, document.category)
         if isinstance(route, str):
             return read_planning.plan_offline(self.ledger, self.settings, document, recipe, stage)
         return read_planning.plan_llm(self.ledger, self.settings, document, recipe, stage, route)
@@ -281,13 +286,8 @@ class Way:
             self._enter_state(document, state, message=" ".join(reasons), remedy="")
 
     def _wait_for_model(self, document: DocumentRow, circuit: Circuit) -> None:
-        route = circuit.reader(Stage.CLASSIFY, self.settings)
-        why = route if isinstance(route, str) else "It is back."
-        self.ledger.update_document(
-            document.id,
-            state=State.WAITING,
-            message=waiting_words(why),
-        )
+        why = why_it_waits(self.ledger, circuit, self.settings, document.id)
+        self.ledger.update_document(document.id, state=State.WAITING, message=waiting_words(why))
 
     def _finish(self, document: DocumentRow, state: State, message: str, remedy: str) -> None:
         for left in units_of(self.ledger, document.id):
@@ -300,8 +300,3 @@ class Way:
         self.ledger.update_document(document.id, state=state, **columns)
         if state != document.state:
             tell_of_state(self.ledger, self.settings, self._document(document.id), time.time())
-
-
-def waiting_words(problem: str) -> str:
-    """What is said of a document that has a provisional result and waits for a better one."""
-    return f"Waiting for the language model; what is shown is provisional. {problem}"

@@ -203,7 +203,7 @@ def test_documents_that_were_planned_for_a_model_do_not_wait_in_vain(bench: Benc
     documents = [bench.add(f"Letter {n}") for n in range(3)]
     bench.fail(documents[0], "unavailable")
     assert next_waiting(bench.ledger, "cpu", 10, with_llm=False)[0].model == "offline"
-    bench.pipeline.fall_back_all(10, "It is away.")
+    bench.pipeline.fall_back_all(10)
     for document in documents:
         assert {u.model for u in bench.waiting(document)} == {"offline"}
 
@@ -264,7 +264,7 @@ def test_retry_of_what_a_model_has_read_asks_it_nothing(bench: Bench) -> None:
 def test_a_document_that_always_brings_the_server_down_holds_up_nobody(bench: Bench) -> None:
     poison, letter = bench.add("Poison"), bench.add("Dear Sir")
     bench.fail(poison, "unavailable")
-    bench.pipeline.fall_back_all(10, "It is away.")
+    bench.pipeline.fall_back_all(10)
     for document in (poison, letter):
         bench.read_offline(document)
     for _ in range(19):
@@ -291,7 +291,7 @@ def test_what_the_offline_engine_has_read_before_is_not_read_again(bench: Bench)
     bench.pipeline.upgrade_all(1)
     assert bench.waiting(document)[0].is_llm
     bench.see(KnownModels())
-    bench.pipeline.fall_back_all(10, "It is away.")
+    bench.pipeline.fall_back_all(10)
     assert bench.waiting(document) == []
     assert bench.row(document).state is State.DONE
 

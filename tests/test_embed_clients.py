@@ -63,7 +63,7 @@ def test_texts_become_vectors_in_their_order_off_the_gpu_and_uncut(
 @pytest.mark.parametrize(
     ("model", "text", "kind"),
     [
-        ("nowhere", "text", LlmErrorKind.UNAVAILABLE),
+        ("nowhere", "text", LlmErrorKind.NO_MODEL),
         ("tiny", "text", LlmErrorKind.REFUSED),
         ("far:cloud", "text", LlmErrorKind.REFUSED),
         ("tiny-embed", "word " * 3000, LlmErrorKind.OVERFLOW),
@@ -114,7 +114,7 @@ def test_a_prefix_stands_before_each_text_and_each_half(client: OllamaClient, do
         ("17-embed-one", 1),
         ("17-embed-many", 2),
         ("17-embed-empty", 0),
-        ("17-embed-missing", LlmErrorKind.UNAVAILABLE),
+        ("17-embed-missing", LlmErrorKind.NO_MODEL),
         ("17-embed-noncapable", LlmErrorKind.REFUSED),
         ("17-embed-long-notruncate", LlmErrorKind.OVERFLOW),
         ("17-embed-badtype", LlmErrorKind.REFUSED),

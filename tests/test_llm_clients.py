@@ -236,7 +236,7 @@ def test_a_reply_is_whole_once_it_says_so(server: RawServer, client: OllamaClien
         (500, {"error": "something new"}, "unavailable", "something new"),
         (502, "<html>Bad Gateway</html>", "unavailable", "Bad Gateway"),
         (503, '"quoted"', "unavailable", "quoted"),
-        (404, {"error": "model 'tiny' not found"}, "unavailable", "ollama pull tiny"),
+        (404, {"error": "model 'tiny' not found"}, "no model", "ollama pull tiny"),
         (404, "404 page not found", "unavailable", "there is no /api/chat"),
         (401, {"error": "unauthorized"}, "refused", "API key"),
         (403, {"error": "ollama cloud is disabled"}, "refused", "runs on this server"),
@@ -442,8 +442,8 @@ def test_nothing_is_sent_to_the_open_internet_unless_allowed(
         ([tag(remote_host="https://ollama.com:443", remote_model="x")], "tiny", "refused"),
         ([tag("big:cloud")], "big:cloud", "refused"),
         ([tag()], "gpt-oss:120b-cloud", "refused"),
-        ([tag()], "other", "unavailable"),
-        (None, "tiny", "unavailable"),
+        ([tag()], "other", "no model"),
+        (None, "tiny", "no model"),
     ],
 )
 def test_a_document_is_given_only_to_models_of_the_server_itself(
@@ -564,7 +564,7 @@ def test_a_decision_model_gives_a_probability_for_each_choice(
     ("script", "kind", "words"),
     [
         (answer(chunk("404 page not found"), status="404 Not Found"), "refused", "0.35"),
-        (json_answer({"error": "model 'tiny' not found"}, "404 Not Found"), "unavailable", "pull tiny"),
+        (json_answer({"error": "model 'tiny' not found"}, "404 Not Found"), "no model", "pull tiny"),
         (json_answer({"model": "tiny", "answers": {}}), "bad reply", ""),
         (
             json_answer({"model": "t", "answers": {}, "usage": {"input_tokens": 1, "output_tokens": 1}}),

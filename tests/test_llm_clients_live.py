@@ -129,7 +129,7 @@ def test_cancelling_frees_ollama(double: OllamaDouble, ollama: OllamaClient) -> 
         (FaultKind.RUNNER_KILLED, LlmErrorKind.UNAVAILABLE),
         (FaultKind.HALF_LINE, LlmErrorKind.UNAVAILABLE),
         (FaultKind.BUSY, LlmErrorKind.UNAVAILABLE),
-        (FaultKind.MISSING, LlmErrorKind.UNAVAILABLE),
+        (FaultKind.MISSING, LlmErrorKind.NO_MODEL),
         (FaultKind.CLOUD, LlmErrorKind.REFUSED),
         (FaultKind.BAD_SCHEMA, LlmErrorKind.REFUSED),
         (FaultKind.OVERFLOW, LlmErrorKind.OVERFLOW),

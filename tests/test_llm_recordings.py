@@ -20,7 +20,7 @@ UNAVAILABLE, OVERFLOW, BAD_REPLY, REFUSED = (
 
 # By the beginning of the name, the longest first; a recording that fits none is a reply.
 FAILURES = {
-    "10-chat-missing-model": UNAVAILABLE,
+    "10-chat-missing-model": LlmErrorKind.NO_MODEL,
     "10-chat-": REFUSED,
     "11-tiny-ct-debug-render": BAD_REPLY,
     "11-tiny-ct-images": REFUSED,

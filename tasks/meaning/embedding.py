@@ -12,7 +12,7 @@ from tasks.stages.reading import make_client
 _QUERY_SECONDS = 15.0
 """A query that takes longer is waited for by nobody; the model may need them to load."""
 _SHORTEST_HALF = 50
-_SERVERS_FAULT = frozenset({LlmErrorKind.UNAVAILABLE, LlmErrorKind.CANCELLED})
+_SERVERS_FAULT = frozenset({LlmErrorKind.UNAVAILABLE, LlmErrorKind.NO_MODEL, LlmErrorKind.CANCELLED})
 
 
 def embed_batch(payload: list[bytes], settings: Settings) -> UnitResult:

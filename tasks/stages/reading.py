@@ -19,7 +19,11 @@ from tasks.vram import server_of, vram_lease
 if TYPE_CHECKING:
     from tasks.engines.llm.base import ChatClient
 
-_FAILURE_KINDS = {LlmErrorKind.UNAVAILABLE: "unavailable", LlmErrorKind.CANCELLED: "cancelled"}
+_FAILURE_KINDS = {
+    LlmErrorKind.UNAVAILABLE: "unavailable",
+    LlmErrorKind.NO_MODEL: "no model",
+    LlmErrorKind.CANCELLED: "cancelled",
+}
 
 
 class ReadPayload(Value):

@@ -109,7 +109,9 @@ class LlmErrorKind(StrEnum):
     """What to do about a call that failed."""
 
     UNAVAILABLE = "unavailable"
-    """The server is away, overloaded, or lacks the model: wait; it says nothing about the document."""
+    """The server is away or overloaded: wait; it says nothing about the document."""
+    NO_MODEL = "no model"
+    """The server lacks the model: wait for it; other models can be asked."""
     OVERFLOW = "overflow"
     """The prompt is longer than the context: cut it smaller."""
     BAD_REPLY = "bad reply"

@@ -144,7 +144,7 @@ class Failures:
     def missing(self, model: str) -> LlmError:
         """The server lacks the model."""
         return LlmError(
-            _UNAVAILABLE, f"{self.server} has no model {model!r}.", self._fetch.format(model=model)
+            LlmErrorKind.NO_MODEL, f"{self.server} has no model {model!r}.", self._fetch.format(model=model)
         )
 
     def refused(self, reason: str, remedy: str = "") -> LlmError:

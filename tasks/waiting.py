@@ -1,0 +1,154 @@
+"""Documents that wait for a language model: which one, why they wait, and which can be begun again.
+
+With a model for each stage and category, one that is missing must hold up only what is for it.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tasks.circuit import Circuit
+from tasks.documents import Stage, State
+from tasks.engines import OFFLINE
+from tasks.errors import ConfigError
+from tasks.ledger import Ledger
+from tasks.recipes import Recipe, load_recipe
+from tasks.routing import same_model, wanted_model
+from tasks.said import CATEGORY
+from tasks.settings import Settings
+from tasks.units import MAX_MODEL_FAILURES
+
+_IS_LLM = f"(stage IN ('classify', 'analyse') AND model != '{OFFLINE}')"
+_PROVISIONAL = (
+    "SELECT id, recipe, category, state, message,"
+    " coalesce((SELECT model FROM units u WHERE u.document = d.id AND u.stage = 'classify'"
+    "  AND u.state = 'done' ORDER BY u.id DESC LIMIT 1), '') AS classified_by,"
+    f" coalesce((SELECT new FROM corrections c WHERE c.document = d.id AND c.field = '{CATEGORY}'"
+    "  ORDER BY c.id DESC LIMIT 1), '') AS given"
+    " FROM documents d WHERE provisional"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Provisional:
+    """A document with a provisional result, as far as it says which model would read it."""
+
+    recipe: str
+    category: str
+    classified_by: str
+    """`offline`, or the model; empty if nobody has."""
+    given: str
+    """The category that a person gave; empty if none did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What to do about the documents with a provisional result."""
+
+    to_begin: tuple[str, ...]
+    """Ids of those that can be begun again, the first to begin first."""
+    to_tell: dict[str, list[str]]
+    """Ids of those that wait and say otherwise, by why they do."""
+
+
+class Reasons:
+    """Why documents cannot be read by their models now. Each kind of document is looked at once."""
+
+    def __init__(self, circuit: Circuit, settings: Settings) -> None:
+        self._circuit = circuit
+        self._settings = settings
+        self._known: dict[Provisional, str] = {}
+
+    def why(self, document: Provisional) -> str:
+        """Why reading it again would bring nothing better, in words; empty if it would."""
+        if document not in self._known:
+            self._known[document] = self._circuit.why_none(self._settings) or self._why(document)
+        return self._known[document]
+
+    def _why(self, document: Provisional) -> str:
+        try:
+            recipe = load_recipe(document.recipe, self._settings.recipes_path)
+        except ConfigError:  # beginning it says so
+            return ""
+        if document.given in recipe.category_names:
+            return self._reader(Stage.ANALYSE, recipe, document.given)
+        if why := self._reader(Stage.CLASSIFY, recipe):
+            return why
+        own = self._reader(Stage.ANALYSE, recipe, document.category)
+        classifier, _ = wanted_model(Stage.CLASSIFY, self._settings, recipe)
+        if same_model(document.classified_by, classifier):
+            return own  # it would find the same category again
+        readers = (self._reader(Stage.ANALYSE, recipe, category) for category in recipe.category_names)
+        return own if all(readers) else ""
+
+    def _reader(self, stage: Stage, recipe: Recipe, category: str = "") -> str:
+        route = self._circuit.reader(stage, self._settings, recipe, category)
+        return route if isinstance(route, str) else ""
+
+
+def documents_held_back(ledger: Ledger, circuit: Circuit, settings: Settings, count: int) -> list[str]:
+    """Documents whose units all wait and are for language models that cannot be asked, the oldest first."""
+    rows = ledger.db.execute(f"SELECT DISTINCT model FROM units WHERE state = 'waiting' AND {_IS_LLM}")
+    models = [row["model"] for row in rows if isinstance(circuit.route_to(row["model"], settings), str)]
+    if not models:
+        return []
+    rows = ledger.db.execute(  # the names in it are ours
+        "SELECT document FROM units WHERE state IN ('waiting', 'queued', 'running') GROUP BY document"
+        f" HAVING sum(NOT {_IS_LLM} OR state != 'waiting'"
+        "  OR model NOT IN (SELECT value FROM json_each(?))) = 0 ORDER BY min(seq) LIMIT ?",
+        (json.dumps(models), count),
+    )
+    return [row["document"] for row in rows]
+
+
+def look_at_waiting(ledger: Ledger, circuit: Circuit, settings: Settings, count: int) -> Waiting:
+    """What to do about documents with a provisional result that a language model has not given up on.
+
+    Those that brought no server down come first, so that one that always does cannot hold up the others.
+    Those whose model is missing are passed over: they hold up nobody, however many they are.
+    """
+    rows = ledger.db.execute(
+        f"{_PROVISIONAL} AND state IN ('waiting', 'done', 'review') AND model_failures < {MAX_MODEL_FAILURES}"
+        " AND NOT EXISTS (SELECT 1 FROM units u WHERE u.document = d.id"
+        f" AND (u.state IN ('waiting', 'queued', 'running') OR (u.failure != '' AND {_IS_LLM})))"
+        " ORDER BY model_failures, urgent DESC, seq"
+    )
+    reasons = Reasons(circuit, settings)
+    to_begin: list[str] = []
+    to_tell: dict[str, list[str]] = {}
+    for row in rows:
+        why = reasons.why(_provisional(row))
+        if not why and len(to_begin) < count:
+            to_begin.append(row["id"])
+        elif why and row["state"] == State.WAITING and row["message"] not in {"", waiting_words(why)}:
+            to_tell.setdefault(why, []).append(row["id"])
+    return Waiting(tuple(to_begin), to_tell)
+
+
+def why_it_waits(ledger: Ledger, circuit: Circuit, settings: Settings, document: str) -> str:
+    """Why a document with a provisional result has to wait for its model, in words."""
+    row = ledger.db.execute(f"{_PROVISIONAL} AND id = ?", (document,)).fetchone()
+    why = Reasons(circuit, settings).why(_provisional(row)) if row else ""
+    return why or "It is back."
+
+
+def tell_why(ledger: Ledger, why: str, documents: Iterable[str] | None = None) -> None:
+    """Say of documents that wait for a model why they do: of those with these ids, or of all."""
+    chosen = "" if documents is None else " AND id IN (SELECT value FROM json_each(?))"
+    ids = () if documents is None else (json.dumps(list(documents)),)
+    words = waiting_words(why)
+    ledger.db.execute(
+        "UPDATE documents SET message = ?"
+        f" WHERE provisional AND state = ? AND message NOT IN ('', ?){chosen}",
+        (words, State.WAITING, words, *ids),
+    )
+
+
+def waiting_words(problem: str) -> str:
+    """What is said of a document that has a provisional result and waits for a better one."""
+    return f"Waiting for the language model; what is shown is provisional. {problem}"
+
+
+def _provisional(row: object) -> Provisional:
+    values = dict(row)  # type: ignore[call-overload]
+    return Provisional(**{name: values[name] for name in Provisional.__slots__})
