@@ -9,16 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from app.checks import Check, Verdict
+from app.model_server import ask_model_server, missing_models
 from app.ocr_check import check_ocr_engine
 from app.services import find_server, status
 from app.services.folders import MIN_FREE_BYTES
 from app.services.redis_client import ask_redis, redis_place
-from tasks.errors import ExitCode, ShoeboxError
+from tasks.errors import ConfigError, ExitCode, ShoeboxError
 from tasks.meaning.standing import standing_line
 from tasks.settings import Settings
 
@@ -31,7 +30,6 @@ LOW_DISK_BYTES = 2 * GIB
 LOW_MEMORY_BYTES = 2 * GIB
 """OCR of one page takes up to 1.5 GB."""
 IMPORT_SECONDS = 20.0
-SERVER_SECONDS = 1.0
 
 
 def run_checks(settings: Settings) -> list[Check]:
@@ -205,34 +203,24 @@ def check_recipes(settings: Settings) -> Check:
     return Check("recipes", Verdict.OK, ", ".join(names))
 
 
-def check_llm_server(settings: Settings) -> Check:  # noqa: ARG001
-    """An Ollama answers at OLLAMA_HOST. Asked directly: a proxy has no business with a local server."""
-    address = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
-    parts = urlsplit(address if "://" in address else f"http://{address}")
-    host = (parts.hostname or "127.0.0.1").replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - a server's word
-    secure = parts.scheme == "https"
-    usual_port = (443 if secure else 80) if "://" in address else 11434
+def check_llm_server(settings: Settings) -> Check:
+    """An Ollama answers at OLLAMA_HOST, and the models that settings and recipes name are there."""
     try:
-        port = parts.port or usual_port
-    except ValueError:
-        return Check("llm server", Verdict.WARN, "OLLAMA_HOST has no valid port", "Correct OLLAMA_HOST.")
-    connection = (HTTPSConnection if secure else HTTPConnection)(host, port, timeout=SERVER_SECONDS)
-    try:
-        connection.request("GET", f"{parts.path.rstrip('/')}/api/version")
-        answer = connection.getresponse()
-        version = re.search(rb'"version"\s*:\s*"([\w.+-]{1,40})"', answer.read(1000))
-    except (OSError, HTTPException):
-        version = None
-    finally:
-        connection.close()
-    if version is None:
+        server = ask_model_server(settings)
+    except ConfigError as error:
+        return Check("llm server", Verdict.WARN, error.message, error.remedy)
+    if not server.version:
         return Check(
             "llm server",
             Verdict.WARN,
-            f"no Ollama at {host}:{port}; documents get provisional results until there is one",
+            f"no Ollama at {server.place}; documents get provisional results until there is one",
             "Install and start Ollama (https://ollama.com/download), or set OLLAMA_HOST.",
         )
-    return Check("llm server", Verdict.OK, f"Ollama {version[1].decode()} at {host}:{port}")
+    found = f"Ollama {server.version} at {server.place}"
+    if missing := missing_models(settings, server):
+        remedy = "./run.sh models sets them up, here or on the machine whose worker is to use them."
+        return Check("llm server", Verdict.WARN, f"{found}; missing: {', '.join(missing)}", remedy)
+    return Check("llm server", Verdict.OK, found)
 
 
 def check_search(settings: Settings) -> Check:

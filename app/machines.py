@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.gpu_use import GpuUse, gpu_use
+from app.language_model import LanguageModel, language_model
+from app.model_uses import ModelUses, model_uses
 from tasks.alerts import DepthAlert, depth_alerts
 from tasks.circuit import Circuit, load_circuit
 from tasks.documents import Stage, State
@@ -16,7 +18,7 @@ from tasks.gpu import Gpu
 from tasks.ledger import DocumentRow, Ledger
 from tasks.orders import OcrParams, Presence, ReadParams
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
-from tasks.routing import queue_of, same_model, wanted_model
+from tasks.routing import queue_of
 from tasks.settings import Settings
 from tasks.throughput import Depth, depths, seconds_left, throughput
 from tasks.units import UnitRow, outstanding
@@ -91,19 +93,8 @@ class Model:
     queue: str
     reason: str
     """Why it belongs on that queue, in words."""
-    used_for: tuple[Stage, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LanguageModel:
-    """Whether there is a language model, in a sentence."""
-
-    words: str
-    ok: bool
-    """Whether one reads, or nobody wants one."""
-    model: str = ""
-    """Which one finds summary and fields; empty where the offline engine does."""
-    queue: str = ""
+    used_for: tuple[str, ...]
+    """What for, in words: the stage, with the recipe and its categories where they chose the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,19 +179,6 @@ def collect_services(settings: Settings, log_lines: int = 0) -> Services:
     status = services.status(settings)
     programs = status.programs if log_lines else ()
     return Services(status, tuple((one.name, log_tail(one.log, log_lines)) for one in programs))
-
-
-def language_model(circuit: Circuit, settings: Settings) -> LanguageModel:
-    """Which language models read, or why none does."""
-    parts, model, queue = [], "", ""
-    for stage in _READING_STAGES:
-        route = circuit.reader(stage, settings)
-        if isinstance(route, str):
-            words = f"The offline engine reads. {route}"
-            return LanguageModel(words, ok=not circuit.is_expected(settings))
-        model, queue = route.model, route.queue
-        parts.append(f"{stage.value} by {model} on the {queue} queue")
-    return LanguageModel(", ".join(parts), ok=True, model=model, queue=queue)
 
 
 def _seen(ledger: Ledger, redis: "Redis | None") -> list[tuple[Presence, tuple[Work, ...]]] | None:
@@ -292,13 +270,12 @@ def _models(
         found = [("", info) for infos in circuit.known.by_queue.values() for info in infos]
     else:
         found = [(presence.host, info) for presence, _ in seen for info in presence.models]
-    models = {(host, info.name): _model(host, info, settings) for host, info in found}
+    uses = model_uses(settings)
+    models = {(host, info.name): _model(host, info, settings, uses) for host, info in found}
     return tuple(sorted(models.values(), key=lambda model: (not model.used_for, model.name, model.host)))
 
 
-def _model(host: str, info: ModelInfo, settings: Settings) -> Model:
+def _model(host: str, info: ModelInfo, settings: Settings, uses: ModelUses) -> Model:
     queue, reason = queue_of(info, settings)
-    used_for = tuple(
-        stage for stage in _READING_STAGES if same_model(wanted_model(stage, settings)[0], info.name)
-    )
+    used_for = tuple(use.words for use in uses.of(info.name))
     return Model(info.name, host, info.parameters, info.loaded, info.vram, queue, reason, used_for)

@@ -15,7 +15,11 @@ from app import doctor
 from app.doctor import Check, Verdict, exit_code, run_checks
 from app.services import folders
 from app.services.programs import child_environment
+from tasks.circuit import Circuit, save_circuit
+from tasks.engines.llm.base import ModelInfo
 from tasks.errors import ExitCode
+from tasks.ledger import Ledger
+from tasks.routing import KnownModels
 from tasks.settings import Settings
 
 
@@ -163,6 +167,31 @@ def test_an_llm_server_is_found(settings: Settings, monkeypatch: pytest.MonkeyPa
     assert gone.verdict is Verdict.WARN
     assert "provisional" in gone.found
     assert "hush-hush" not in repr(gone)
+
+
+def test_the_models_that_are_missing_are_named_with_their_uses(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.recipes_path.mkdir()
+    (settings.recipes_path / "mine.toml").write_text(
+        '[models]\nclassify = "shoebox-small"\n'
+        '[categories.bill]\ndescribe = "A bill."\nmodel = "bookkeeper:14b"\n'
+        '[categories.letter]\ndescribe = "A letter."\nmodel = "elsewhere:8b"\n'
+    )
+    elsewhere = ModelInfo(name="elsewhere:8b", parameters=8_000_000_000)
+    with Ledger.open(settings) as ledger:
+        save_circuit(ledger, Circuit(known=KnownModels(by_queue={"gpu": (elsewhere,)}, problem="")))
+    listed = b'{"version":"0.32.15","models":[{"name":"shoebox-large:latest"}]}'  # to both questions
+    with http_server(listed) as port:
+        monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{port}")
+        check = doctor.check_llm_server(settings)
+        offline = doctor.check_llm_server(settings.model_copy(update={"engine": "offline"}))
+    assert check.verdict is Verdict.WARN
+    assert check.found.partition("; missing: ")[2] == (
+        "shoebox-small for classify and classify (mine), bookkeeper:14b for analyse (mine: bill)"
+    )
+    assert "./run.sh models" in check.remedy
+    assert offline.verdict is Verdict.OK
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:port", "http://127.0.0.1:99999"])

@@ -17,12 +17,15 @@ from tests.ollama import Call, FaultKind, ModelSpec, OllamaDouble
 from tests.ollama.llama_server import LlamaServer
 from tests.ollama.tiny_model import write_tiny_model
 from tests.samples import papers
-from tests.system import System, running
+from tests.system import ROOT, System, running
 
 pytestmark = pytest.mark.timeout(600)
 
 SMALL = ModelSpec(name="shoebox-small", parameter_size="1.5B", context_length=32768, scripted=True)
 LARGE = ModelSpec(name="shoebox-large", parameter_size="7.6B", context_length=32768, scripted=True)
+
+BOOKKEEPER = ModelSpec(name="bookkeeper:14b", parameter_size="14B", context_length=32768, scripted=True)
+SCRIBE = ModelSpec(name="scribe:3b", parameter_size="3B", context_length=32768, scripted=True)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,16 @@ def await_models(system: System) -> None:
         return not any(isinstance(circuit.reader(stage, system.settings), str) for stage in stages)
 
     system.await_true(is_known, what="home knows the models")
+
+
+def await_model(system: System, name: str) -> None:
+    """Wait until home knows a model."""
+
+    def is_known() -> bool:
+        with Ledger.open(system.settings) as ledger:
+            return load_circuit(ledger).known.find(name) is not None
+
+    system.await_true(is_known, what=f"home knows {name}")
 
 
 def by_model(document: DocumentRow) -> bool:
@@ -144,6 +157,34 @@ def test_small_models_stay_on_the_processor(
     options = {call.model: call.json["options"] for call in chats()}
     on_cpu = {name.removesuffix(":latest"): given.get("num_gpu") for name, given in options.items()}
     assert on_cpu == {"shoebox-small": 0, "shoebox-large": None}
+
+
+def test_each_category_is_read_by_its_model_and_waits_only_for_that(
+    system: System, double: OllamaDouble, chats: Callable[[], list[Call]], tmp_path: Path
+) -> None:
+    recipes = system.folder / "config" / "shoebox" / "recipes"
+    recipes.mkdir(parents=True)
+    recipe = (ROOT / "tasks" / "builtin_recipe.toml").read_text()
+    for category, model in (("invoice", "bookkeeper:14b"), ("letter", "scribe:3b")):
+        head = f"[categories.{category}]\n"
+        recipe = recipe.replace(head, f'{head}model = "{model}"\n')
+    (recipes / "own.toml").write_text(f'[models]\nclassify = "bookkeeper:14b"\n{recipe}')
+    double.offer((SMALL, LARGE, BOOKKEEPER))
+    await_model(system, "bookkeeper:14b")
+
+    papers_given = (samples.make(name, tmp_path) for name in ("invoice-en.pdf", "letter.pdf"))
+    system.run("add", *papers_given, "--recipe", "own", "--wait")
+    invoice, letter = system.documents()
+    assert (invoice.state, invoice.engine) == (State.DONE, "ollama bookkeeper:14b")
+    assert (letter.state, letter.provisional, letter.category) == (State.WAITING, True, "letter")
+    assert "no model 'scribe:3b'. `./run.sh models` sets it up." in letter.message
+
+    double.offer((SMALL, LARGE, BOOKKEEPER, SCRIBE))
+    _, letter = system.await_ended()
+    assert (letter.engine, letter.provisional) == ("ollama scribe:3b", False)
+    assert {(call.model, call.num_ctx) for call in chats()} == {("bookkeeper:14b", 4096), ("scribe:3b", 4096)}
+    assert "fields (analyse, attempt 1) by scribe:3b" in system.run("show", letter.id, "--trace").stdout
+    double.offer((SMALL, LARGE))
 
 
 def test_a_server_that_dies_and_comes_back_without_its_model_loses_nothing(

@@ -436,6 +436,33 @@ def test_each_model_is_shown_once_a_machine_with_its_queue_and_use(
     assert "more than 4" in machines.models[0].reason
 
 
+def test_who_uses_a_model_is_said_and_which_of_them_is_missing(settings: Settings, ledger: Ledger) -> None:
+    settings.recipes_path.mkdir(parents=True)
+    recipe = settings.recipes_path / "mine.toml"
+    recipe.write_text('[categories.bill]\ndescribe = "A bill."\nmodel = "bookkeeper:14b"\n')
+    small = ModelInfo(name="shoebox-small", parameters=1_000_000_000)
+    large = ModelInfo(name="shoebox-large", parameters=8_000_000_000)
+    bookkeeper = ModelInfo(name="bookkeeper:14b", parameters=14_000_000_000)
+    known = KnownModels(by_queue={GPU_QUEUE: (large, bookkeeper), CPU_QUEUE: (small,)}, problem="")
+    save_circuit(ledger, Circuit(known=known).succeeded())
+
+    machines = collect(settings, ledger, None)
+
+    used = {model.name: model.used_for for model in machines.models}
+    assert used["bookkeeper:14b"] == ("analyse (mine: bill)",)
+    read = "classify by shoebox-small on the cpu queue, analyse by shoebox-large on the gpu queue"
+    assert machines.llm.words == f"{read}, and 1 more for single categories or other recipes"
+    assert machines.llm.ok
+
+    recipe.write_text('[categories.bill]\ndescribe = "A bill."\nmodel = "auditor:70b"\n')
+    llm = collect(settings, ledger, None).llm
+    assert (llm.ok, llm.model) == (False, "shoebox-large")
+    assert llm.words == f"{read}. The model server has no model 'auditor:70b'. `./run.sh models` sets it up."
+
+    recipe.write_text("categories = 1\n")  # `doctor` says so
+    assert collect(settings, ledger, None).llm.words == read
+
+
 def test_the_gpus_of_a_machine_are_shown_once(settings: Settings, ledger: Ledger, redis: Redis) -> None:
     card = Gpu(index=0, name="G", memory_total=2 * MIB, memory_used=MIB, utilisation=5)
     announce(redis, GPU_QUEUE, gpus=(card,))

@@ -71,6 +71,36 @@ def test_models_that_are_missing_and_cannot_be_fetched_are_named(
     assert "Traceback" not in offline.stderr
 
 
+def test_the_models_of_recipes_and_those_named_are_set_up_too(command: System, double: OllamaDouble) -> None:
+    sizes = {"shoebox-small": "1B", "shoebox-large": "7B"}
+    double.offer(ModelSpec(name, parameter_size=size, scripted=True) for name, size in sizes.items())
+    for name in ("bookkeeper:14b", "named:2b"):
+        double.let_pull(ModelSpec(name, parameter_size=name.partition(":")[2].upper(), scripted=True))
+    recipes = command.folder / "config" / "shoebox" / "recipes"
+    recipes.mkdir(parents=True)
+    (recipes / "mine.toml").write_text(
+        '[models]\nclassify = "far:cloud"\n'
+        '[categories.invoice]\ndescribe = "An invoice."\nmodel = "bookkeeper:14b"\n'
+    )
+    (recipes / "broken.toml").write_text("categories = 1\n")
+
+    done = command.run("models", "named:2b", check=False)
+
+    assert done.returncode == ExitCode.CONFIG
+    assert "broken.toml" in done.stderr
+    assert "Missing: far:cloud. far:cloud runs in a cloud" in done.stderr
+    rows = {row["name"]: row for row in command.json("models", "--check")}
+    assert {name: (row["queue"], row["used_for"], row["missing"]) for name, row in rows.items()} == {
+        "shoebox-small:latest": ("cpu", "classifies", False),
+        "shoebox-large:latest": ("gpu", "title, summary, fields", False),
+        "bookkeeper:14b": ("gpu", "title, summary, fields (mine: invoice)", False),
+        "named:2b": ("cpu", "", False),  # was named on the command line alone
+        "far:cloud": ("", "classifies (mine)", True),
+    }
+    assert "keeps to the schema" in rows["bookkeeper:14b"]["probe"]
+    assert not any("far:cloud" in call.body for call in double.calls())
+
+
 def test_a_model_that_keeps_to_no_schema_is_said_to_be_of_no_use(
     command: System, double: OllamaDouble
 ) -> None:

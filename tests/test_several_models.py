@@ -93,7 +93,7 @@ def test_the_category_outranks_the_recipe_and_that_the_settings(settings: Settin
         ('[models]\nclassify = "two words"\n' + PLAIN, r"line 2: models.classify: "),
         (
             '[models]\nanalyse = "offline"\n' + PLAIN,
-            r"line 2: models.analyse: 'offline' is no language model",
+            r"line 2: models.analyse: 'offline' is no",
         ),
         ('[models]\nanalyse = ""\n' + PLAIN, r"line 2: models.analyse: "),
         ('[models]\nanalyse = "[red]x"\n' + PLAIN, r"line 2: models.analyse: "),

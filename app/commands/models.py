@@ -1,6 +1,7 @@
 """The command `models`: what is here, where it runs and why; fetching what is missing."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -8,6 +9,7 @@ import click
 
 from app.commands.documents import json_option
 from app.plain_text import shortened, visible
+from tasks.documents import Stage
 from tasks.errors import ConfigError, ServiceError
 from tasks.settings import Settings, get_settings
 
@@ -16,53 +18,89 @@ if TYPE_CHECKING:
     from tasks.engines.llm.ollama_client import OllamaClient
     from tasks.engines.llm.ollama_models import Progress as OllamaProgress
 
+_DOES = {Stage.CLASSIFY: "classifies", Stage.ANALYSE: "title, summary, fields"}
 _MODELFILES = Path(__file__).resolve().parent.parent.parent / "ollama"
 
 
 @click.command()
+@click.argument("names", nargs=-1)
 @click.option("--check", is_flag=True, help="Only show; fetch and make nothing.")
 @json_option
-def models(check: bool, as_json: bool) -> None:
-    """Show the language models of this machine's Ollama, and set up the two that Shoebox uses.
+def models(names: tuple[str, ...], check: bool, as_json: bool) -> None:
+    """Show the language models of this machine's Ollama, and set up those that Shoebox uses.
 
-    What is missing is fetched and made from ollama/Modelfile (small tier) and ollama/Modelfile.large.
-    With everything here, no network is needed.
+    Those are the two of the settings, those that your recipes name, and NAMES: say them on a machine that
+    does not have your recipes. What is missing is fetched; shoebox-small and shoebox-large are made from
+    ollama/Modelfile and ollama/Modelfile.large. With everything here, no network is needed.
     """
     from tasks.engines.llm.base import LlmError
     from tasks.stages.reading import make_client
 
     settings = get_settings()
+    wanted = _wanted(settings, names)
     client = make_client(settings)
+    refused: dict[str, str] = {}
     try:
         if settings.engine != "openai" and not check:
-            _set_up(cast("OllamaClient", client), settings)
+            refused = _set_up(cast("OllamaClient", client), list(wanted), settings)
         found = client.models()
-        probes = _probe_used(client, found, settings, anew=not check)
+        probes = _probe_used(client, found, list(wanted), settings, anew=not check)
     except LlmError as error:
         raise ServiceError(error.message, error.remedy) from error
     finally:
         client.close()
-    _show(found, probes, settings, as_json=as_json)
+    _show(found, probes, wanted, settings, as_json=as_json)
+    if not as_json:
+        _raise_missing(_missing(found, wanted), refused)
+
+
+def _wanted(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
+    """The models to have, each with what it is for. A recipe that cannot be read is told of."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from app.model_uses import model_uses
+    from tasks.model_names import ModelName
+
+    for name in names:
+        try:
+            TypeAdapter(ModelName).validate_python(name)
+        except ValidationError as error:
+            raise click.UsageError(f"{visible(name)!r} is no name of a model.") from error
+    uses = model_uses(settings)
+    for problem in uses.problems:
+        click.echo(visible(f"Left out: {problem.message} {problem.remedy}"), err=True)
+    words = {
+        name: "; ".join(
+            f"{_DOES[use.stage]} ({use.where})" if use.where else _DOES[use.stage] for use in uses.of(name)
+        )
+        for name in uses.models
+    }
+    return words | {name: "named here" for name in names if name not in words}
 
 
 def _probe_used(
-    client: "ChatClient", found: "tuple[ModelInfo, ...]", settings: Settings, *, anew: bool
+    client: "ChatClient",
+    found: "tuple[ModelInfo, ...]",
+    wanted: list[str],
+    settings: Settings,
+    *,
+    anew: bool,
 ) -> dict[str, str]:
     """How the used models answered a small question, by name. Each is asked once; the ledger remembers."""
     from tasks.engines.llm.probe import Probe, probe
     from tasks.ledger import Ledger
     from tasks.planning import CPU_QUEUE
-    from tasks.routing import queue_of, same_model
+    from tasks.routing import context_of, queue_of, same_model
 
     results = {}
     with Ledger.open(settings) as ledger:
-        for name, num_ctx in {
-            settings.small_model: settings.small_num_ctx,
-            settings.large_model: settings.large_num_ctx,
-        }.items():
+        for name in wanted:
             model = next((one for one in found if same_model(one.name, name)), None)
             if model is None or "completion" not in (model.capabilities or ("completion",)):
                 continue
+            if model.is_remote and not settings.allow_remote_models:
+                continue
+            num_ctx = context_of(name, settings)
             note = f"probe {settings.engine} {model.name} {model.parameters} {num_ctx}"
             if not ledger.meta(note) and anew:
                 on_cpu = queue_of(model, settings)[0] == CPU_QUEUE
@@ -77,42 +115,67 @@ def _probe_used(
     return results
 
 
-def _set_up(client: "OllamaClient", settings: Settings) -> None:
-    """Make the models of the two tiers that are missing, if they are ours to make."""
-    from app.modelfile import read_modelfile
+def _set_up(client: "OllamaClient", wanted: list[str], settings: Settings) -> dict[str, str]:
+    """Fetch and make the models that are missing. Returns those that cannot be had, with the reasons.
+
+    Raises:
+        LlmError: the server, or its way to the registry, is down.
+    """
+    from tasks.engines.llm.base import LlmError, LlmErrorKind
+    from tasks.engines.llm.ollama_models import looks_remote
     from tasks.routing import same_model
 
     here = [model.name for model in client.models()]
-    for name, num_ctx, file in (
-        (settings.small_model, settings.small_num_ctx, "Modelfile"),
-        (settings.large_model, settings.large_num_ctx, "Modelfile.large"),
-    ):
+    refused = {}
+    for name in wanted:
         if any(same_model(name, one) for one in here):
             continue
-        recipe = read_modelfile(_MODELFILES / file)
-        if not name.startswith("shoebox-"):
-            with _Bar(f"fetching {name}") as bar:
-                client.pull(name, bar.show)
+        if looks_remote(name) and not settings.allow_remote_models:
+            refused[name] = f"{name} runs in a cloud, which is not allowed."
             continue
-        if not any(same_model(recipe.base, one) for one in here):
-            with _Bar(f"fetching {recipe.base} for {name}") as bar:
-                client.pull(recipe.base, bar.show)
-        with _Bar(f"making {name}") as bar:
-            parameters = {**recipe.parameters, "num_ctx": num_ctx}
-            client.create(name, recipe.base, recipe.system, parameters, bar.show)
+        try:
+            _make(client, name, here, settings)
+        except LlmError as error:
+            if error.kind is not LlmErrorKind.REFUSED:
+                raise
+            refused[name] = f"{name} cannot be had: {error.message}"
+    return refused
+
+
+def _make(client: "OllamaClient", name: str, here: list[str], settings: Settings) -> None:
+    """Fetch a model; or make it, if it is the one of a tier and ours to make."""
+    from app.modelfile import read_modelfile
+    from tasks.routing import context_of, same_model
+
+    files = {settings.small_model: "Modelfile", settings.large_model: "Modelfile.large"}
+    if name not in files or not name.startswith("shoebox-"):
+        with _Bar(f"fetching {name}") as bar:
+            client.pull(name, bar.show)
+        return
+    recipe = read_modelfile(_MODELFILES / files[name])
+    if not any(same_model(recipe.base, one) for one in here):
+        with _Bar(f"fetching {recipe.base} for {name}") as bar:
+            client.pull(recipe.base, bar.show)
+    with _Bar(f"making {name}") as bar:
+        parameters = {**recipe.parameters, "num_ctx": context_of(name, settings)}
+        client.create(name, recipe.base, recipe.system, parameters, bar.show)
 
 
 def _show(
-    found: "tuple[ModelInfo, ...]", probes: dict[str, str], settings: Settings, *, as_json: bool
+    found: "tuple[ModelInfo, ...]",
+    probes: dict[str, str],
+    wanted: dict[str, str],
+    settings: Settings,
+    *,
+    as_json: bool,
 ) -> None:
     from app.tables import print_table
     from tasks.routing import queue_of, same_model
 
-    used = {settings.small_model: "classifies", settings.large_model: "title, summary, fields"}
     rows: list[dict[str, Any]] = []
     for model in found:
         queue, reason = queue_of(model, settings)
-        use = ", ".join(words for name, words in used.items() if same_model(name, model.name))
+        use = "; ".join(words for name, words in wanted.items() if same_model(name, model.name))
         rows.append(
             {
                 "name": model.name,
@@ -124,8 +187,15 @@ def _show(
                 "used_for": use,
                 "probe": probes.get(model.name, ""),
                 "remote": model.is_remote,
+                "missing": False,
             }
         )
+    nothing = {**dict.fromkeys(("parameters", "context_length"), 0), "capabilities": [], "remote": False}
+    nothing |= dict.fromkeys(("queue", "reason", "probe"), "")
+    rows += [
+        {"name": name, **nothing, "used_for": wanted[name], "missing": True}
+        for name in _missing(found, wanted)
+    ]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
@@ -135,19 +205,44 @@ def _show(
             (
                 shortened(row["name"], 40),
                 f"{row['parameters'] / 1e9:.2g} B" if row["parameters"] else "?",
-                "cloud: refused" if row["remote"] and not settings.allow_remote_models else row["queue"],
+                _place(row, settings),
                 row["reason"],
-                row["used_for"] or "-",
+                visible(row["used_for"]) or "-",
                 visible(row["probe"]),
             )
             for row in rows
         ],
     )
-    missing = [name for name in used if not any(same_model(name, model.name) for model in found)]
-    if missing:
-        raise ConfigError(
-            f"Missing: {', '.join(missing)}.", "./run.sh models fetches and makes them; --check only looks."
-        )
+
+
+def _place(row: dict[str, Any], settings: Settings) -> str:
+    """The queue of a model, or why it is on none."""
+    if row["missing"]:
+        return "missing"
+    return "cloud: refused" if row["remote"] and not settings.allow_remote_models else str(row["queue"])
+
+
+def _missing(found: "tuple[ModelInfo, ...]", wanted: Iterable[str]) -> list[str]:
+    from tasks.routing import same_model
+
+    return [name for name in wanted if not any(same_model(name, model.name) for model in found)]
+
+
+def _raise_missing(missing: list[str], refused: dict[str, str]) -> None:
+    """Say which models are missing, and why those that cannot be had.
+
+    Raises:
+        ConfigError: some are.
+    """
+    if not missing:
+        return
+    reasons = "".join(f" {reason}" for reason in refused.values())
+    raise ConfigError(
+        f"Missing: {', '.join(missing)}.{reasons}",
+        "Correct the name where it stands, or make such a model with `ollama create`."
+        if refused
+        else "./run.sh models fetches and makes them; --check only looks.",
+    )
 
 
 class _Bar:

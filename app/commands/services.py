@@ -117,7 +117,7 @@ def _extra_workers(settings: Settings) -> dict[str, Any] | None:
 
 def _language_model(settings: Settings) -> str:
     """In a sentence, whether there is a language model."""
-    from app.machines import language_model
+    from app.language_model import language_model
     from tasks.circuit import load_circuit
     from tasks.ledger import Ledger
 
