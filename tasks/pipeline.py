@@ -25,7 +25,7 @@ from tasks.units import (
     set_urgent,
     units_of,
 )
-from tasks.waiting import documents_held_back, look_at_waiting, tell_why
+from tasks.waiting import documents_held_back, look_at_waiting, still_open, tell_why
 from tasks.way import Way
 
 
@@ -322,14 +322,17 @@ class Pipeline(Way):
 
         What the offline engine found stays in place until the model's result is there.
         """
+        circuit = load_circuit(self.ledger)
+        if circuit.why_none(self.settings):
+            return []
+        waiting = look_at_waiting(self.ledger, circuit, self.settings, count)
+        if not waiting.to_begin and not waiting.to_tell:
+            return []
         with self.ledger.transaction():
-            circuit = load_circuit(self.ledger)
-            if circuit.why_none(self.settings):
-                return []
-            waiting = look_at_waiting(self.ledger, circuit, self.settings, count)
             for why, documents in waiting.to_tell.items():
                 tell_why(self.ledger, why, documents)
-            return [self._upgrade(self._document(row)) for row in waiting.to_begin]
+            begun = still_open(self.ledger, waiting.to_begin)
+            return [self._upgrade(self._document(document)) for document in begun]
 
     def _upgrade(self, document: DocumentRow) -> DocumentRow:
         try:

@@ -14,6 +14,7 @@ from tasks.recipes import Recipe, RecipeError, parse_recipe
 from tasks.routing import context_of, known_models, wanted_model
 from tasks.settings import Settings
 from tasks.units import UnitRow, units_of
+from tasks.waiting import look_at_waiting, still_open
 from tests.test_circuit import ANALYSIS, INVOICE, LARGE, LETTER, SMALL, Bench, worker_with
 
 PLAIN = """\
@@ -310,3 +311,16 @@ def test_nothing_is_classified_again_where_no_category_could_be_read(bench: Benc
     bench.succeed(document, LETTER)
     assert bench.row(document).state is State.WAITING  # the offline engine's analysis is known
     assert bench.pipeline.upgrade_all(10) == []
+
+
+def test_what_happened_meanwhile_to_documents_that_were_to_be_begun_counts(bench: Bench) -> None:
+    bench.see(known_models([]))
+    documents = [bench.add(f"Dear Sir {number}", recipe="mine") for number in range(3)]
+    for document in documents:
+        bench.read_offline(document)
+    bench.see(ALL)
+    looked = look_at_waiting(bench.ledger, load_circuit(bench.ledger), bench.pipeline.settings, 10)
+    assert list(looked.to_begin) == documents
+    bench.pipeline.remove(bench.row(documents[0]))
+    bench.pipeline.retry(bench.row(documents[1]))
+    assert still_open(bench.ledger, looked.to_begin) == [documents[2]]
