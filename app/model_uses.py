@@ -106,11 +106,11 @@ def _recipe(name: str, settings: Settings) -> Recipe | ConfigError:
         stat = (folder / f"{name}.toml").stat()
     except (OSError, ValueError):  # the packaged one, or one that is not there
         return _read(name, folder, 0, 0)
-    return _read(name, folder, stat.st_mtime_ns, stat.st_size)
+    return _read(name, folder, stat.st_ctime_ns, stat.st_size)  # ctime: also when it becomes readable
 
 
 @lru_cache(maxsize=64)
-def _read(name: str, folder: Path, _mtime_ns: int, _size: int) -> Recipe | ConfigError:
+def _read(name: str, folder: Path, _ctime_ns: int, _size: int) -> Recipe | ConfigError:
     try:
         return load_recipe(name, folder)
     except ConfigError as error:

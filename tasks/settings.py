@@ -287,9 +287,10 @@ def get_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        variable = name.partition(".")[0].upper()
         raise ConfigError(
             f"Setting {name!r}: {first['msg']}.",
-            f"Correct {name} in {config_file()} or SHOEBOX_{name.upper()} in the environment.",
+            f"Correct {name} in {config_file()} or SHOEBOX_{variable} in the environment.",
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
