@@ -18,6 +18,7 @@ from app.commands import (
     searching,
     services,
     watching,
+    working,
 )
 from app.plain_text import visible_lines
 from tasks.errors import ExitCode, ShoeboxError
@@ -59,6 +60,7 @@ for _command in (
     *documents.COMMANDS,
     *decisions.COMMANDS,
     *services.COMMANDS,
+    *working.COMMANDS,
     *searching.COMMANDS,
     *asking.COMMANDS,
     *reviewing.COMMANDS,

@@ -61,6 +61,10 @@ class Worker:
     version: str
     problem: str
     """Why it reaches no language model."""
+    software: tuple[tuple[str, str], ...] = ()
+    """What it runs on, and in which version."""
+    version_problem: str = ""
+    """That it and some home have different versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,8 @@ class Machines:
     @property
     def gpus(self) -> tuple[tuple[str, Gpu], ...]:
         """Each GPU with its host, once."""
-        found = {(worker.host, gpu.index): gpu for worker in self.workers for gpu in worker.gpus}
-        return tuple((host, gpu) for (host, _), gpu in sorted(found.items()))
+        found = {(worker.host, gpu.index, gpu.uuid): gpu for worker in self.workers for gpu in worker.gpus}
+        return tuple((host, gpu) for (host, *_), gpu in sorted(found.items()))
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -238,6 +242,8 @@ def _worker(presence: Presence, works: tuple[Work, ...]) -> Worker:
         gpus=presence.gpus,
         version=presence.version,
         problem=presence.llm_problem,
+        software=tuple(presence.software.items()),
+        version_problem=presence.version_problem,
     )
 
 

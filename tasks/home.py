@@ -21,6 +21,7 @@ from tasks.errors import ConfigError, ServiceError
 from tasks.events import Event, EventKind, emit
 from tasks.examples import Change
 from tasks.exchange import Exchange, connect
+from tasks.homes import announce_home
 from tasks.ledger import DocumentRow, Ledger
 from tasks.meaning.keeper import Keeper
 from tasks.notify.daily import day_due
@@ -176,6 +177,7 @@ class Home:
         with _redis_may_be_away("looking for lost units"):
             for unit_id, outcome in self.dispatcher.check_outstanding():
                 self._enter(unit_id, outcome)
+            announce_home(self.exchange, self.ledger.home)
             self.dispatcher.tell_demand()
             self._look_at_models()
             check_depths(self.ledger, self.settings, self.exchange.presence(), time.time())

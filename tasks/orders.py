@@ -76,7 +76,11 @@ class Presence(Value):
     llm_problem: str = ""
     """Why it reaches none, in words."""
     gpus: tuple[Gpu, ...] = ()
-    """Those of its machine, if it serves the gpu queue."""
+    """Those that it may use, if it serves the gpu queue."""
+    software: dict[str, str] = Field(default_factory=dict)
+    """Versions of what it runs on, by name: python, paddleocr, torch."""
+    version_problem: str = ""
+    """That some home has another version of Shoebox, in words."""
     ocr_device: str = ""
     """Where its OCR engine is loaded now: `cpu`, or a GPU such as `gpu:0`; empty if it is not loaded."""
 

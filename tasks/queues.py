@@ -88,7 +88,11 @@ def get_app() -> "Celery":
             "priority_steps": list(PRIORITY_STEPS),
             # Longer than any unit may last, so that the broker never delivers a running unit again.
             "visibility_timeout": 6 * 3600,
+            # A cable that is pulled sends no word: a worker that waits asks for a sign of life after ten
+            # seconds, and whatever is said is answered within five or the connection counts as lost.
             "health_check_interval": 10,
+            "socket_timeout": 5,
+            "socket_connect_timeout": 5,
             "socket_keepalive": True,
         },
         timezone="UTC",

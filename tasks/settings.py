@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     home_concurrency: int = Field(default=2, ge=2)
     """Processes on the home queue. One of them is always kept free for recording results."""
 
+    gpu_child_megabytes: int = Field(default=0, ge=0)
+    """A process of the gpu queue that has grown beyond this is replaced after its unit, which costs loading
+    the models again. 0: 2,000, and 8,000 with a GPU, because CUDA's libraries alone may take 2,000."""
+    cpu_child_megabytes: int = Field(default=1000, ge=0)
+    """The same for processes of the cpu queue, which load no models. 0: never."""
     max_attempts: int = Field(default=3, ge=1)
     """A unit that kills or hangs its worker this often is quarantined."""
     lease_seconds: float = Field(default=12.0, gt=1)

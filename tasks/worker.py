@@ -6,7 +6,10 @@ import socket
 import threading
 from typing import Any
 
-from tasks.gpu import GpuWatch
+from tasks.exchange import Exchange
+from tasks.gpu import VISIBLE_DEVICES, GpuWatch
+from tasks.homes import fit, homes_up
+from tasks.leaving import give_back_units
 from tasks.ledger import Ledger
 from tasks.model_watch import ModelWatch
 from tasks.notify.outbox import open_channels
@@ -22,6 +25,7 @@ from tasks.queues import (
     worker_queue,
 )
 from tasks.settings import Settings
+from tasks.software import software
 from tasks.vram.told import told  # before the pool is forked, which then shares its page of memory
 
 log = logging.getLogger("shoebox.worker")
@@ -29,8 +33,8 @@ log = logging.getLogger("shoebox.worker")
 _PRESENCE_SECONDS = 12.0
 _ANNOUNCE_SECONDS = 2.0
 _DAILY_EXPIRES_SECONDS = 600.0
-_GPU_CHILD_KILOBYTES = 2_000_000
-"""A gpu child that has grown beyond this is replaced after its unit; it costs loading the models again."""
+_GPU_CHILD_MEGABYTES = 2_000
+_GPU_CHILD_MEGABYTES_WITH_CUDA = 8_000
 
 
 def slots(queue: str, settings: Settings) -> int:
@@ -52,17 +56,30 @@ def processes(queue: str, settings: Settings) -> int:
     return slots(queue, settings) + spare
 
 
+def child_kilobytes(queue: str, settings: Settings) -> int:
+    """Beyond this a process of this queue is replaced after its unit; 0: never."""
+    if queue == CPU_QUEUE:
+        return settings.cpu_child_megabytes * 1000
+    if queue != GPU_QUEUE:
+        return 0
+    with_cuda = bool(os.environ.get(VISIBLE_DEVICES))
+    default = _GPU_CHILD_MEGABYTES_WITH_CUDA if with_cuda else _GPU_CHILD_MEGABYTES
+    return (settings.gpu_child_megabytes or default) * 1000
+
+
 def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     """Run a worker `name@host` for one queue until it is told to stop. Does not return normally.
 
-    SIGTERM lets the unit in hand end first. `version` is Shoebox's, for the announcement.
+    SIGTERM lets the units in hand end first, SIGQUIT gives them back. `version` is Shoebox's, for the
+    announcement.
 
     Raises:
         ServiceError: Redis does not let us in.
     """
-    from celery.signals import worker_ready, worker_shutdown
+    from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
     leaving = threading.Event()
+    hurried = threading.Event()
     announcers: list[threading.Thread] = []
 
     @worker_ready.connect(weak=False)
@@ -76,6 +93,7 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
             pid=os.getpid(),
             host=socket.gethostname(),
             version=version,
+            software=software() if queue != HOME_QUEUE else {},
         )
         models = ModelWatch(settings, leaving) if queue != HOME_QUEUE else None
         gpus = GpuWatch(leaving) if queue == GPU_QUEUE else None
@@ -84,6 +102,12 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
         )
         announcing.start()
         announcers.append(announcing)
+
+    @worker_shutting_down.connect(weak=False)
+    def stop_taking(how: str = "", **_: Any) -> None:
+        leaving.set()  # home is to give us nothing more, while the units in hand go on
+        if how == "Cold":
+            hurried.set()
 
     @worker_shutdown.connect(weak=False)
     def leave(**_: Any) -> None:
@@ -95,30 +119,35 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     # Two lines for each of Celery's tasks, ticks included, would bury what a person looks for in the log.
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    options = ["--max-memory-per-child", str(_GPU_CHILD_KILOBYTES)] if queue == GPU_QUEUE else []
+    kilobytes = child_kilobytes(queue, settings)
+    options = ["--max-memory-per-child", str(kilobytes)] if kilobytes else []
     if queue == CPU_QUEUE:
         from tasks.pool_scaling import scaling_options
 
         options += scaling_options(get_app(), settings)
-    get_app().worker_main(
-        [
-            "worker",
-            "--hostname",
-            node,
-            "--queues",
-            ",".join(_broker_queues(queue, node, settings)),
-            "--concurrency",
-            str(processes(queue, settings)),
-            "--pool",
-            "prefork",
-            "--loglevel",
-            "INFO",
-            # Peers are found by presence in Redis; these cost start-up time and traffic.
-            "--without-gossip",
-            "--without-mingle",
-            *options,
-        ]
-    )
+    try:
+        get_app().worker_main(
+            [
+                "worker",
+                "--hostname",
+                node,
+                "--queues",
+                ",".join(_broker_queues(queue, node, settings)),
+                "--concurrency",
+                str(processes(queue, settings)),
+                "--pool",
+                "prefork",
+                "--loglevel",
+                "INFO",
+                # Peers are found by presence in Redis; these cost start-up time and traffic.
+                "--without-gossip",
+                "--without-mingle",
+                *options,
+            ]
+        )
+    finally:
+        if hurried.is_set():
+            give_back_units(os.getpid())
 
 
 def beat_schedule(home: str, settings: Settings) -> dict[str, Any]:
@@ -176,15 +205,17 @@ def _announce(
 
     while True:
         seen = models.seen if models else presence
-        presence = presence.model_copy(
-            update={
-                "models": seen.models,
-                "llm_problem": seen.llm_problem,
-                "gpus": gpus.seen if gpus else (),
-                "ocr_device": told(),
-            }
-        )
         try:
+            problem = _version_problem(exchange(), presence)
+            presence = presence.model_copy(
+                update={
+                    "models": seen.models,
+                    "llm_problem": seen.llm_problem,
+                    "gpus": gpus.seen if gpus else (),
+                    "ocr_device": told(),
+                    "version_problem": problem,
+                }
+            )
             exchange().announce_presence(presence, _PRESENCE_SECONDS)
         except RedisError as error:
             log.warning("Redis does not hear of this worker: %s", error)
@@ -194,3 +225,11 @@ def _announce(
         exchange().end_presence(presence.worker)
     except RedisError as error:
         log.info("Redis did not hear that this worker leaves: %s", error)
+
+
+def _version_problem(exchange: Exchange, presence: Presence) -> str:
+    """That a home has another version, said in the log once."""
+    found = fit(homes_up(exchange), presence.version) if presence.version else fit({})
+    if found.problem and found.problem != presence.version_problem:
+        log.warning("%s %s", found.problem, found.remedy)
+    return found.problem

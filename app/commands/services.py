@@ -1,23 +1,22 @@
-"""Commands about services: up down status worker, and what the supervisor runs."""
+"""Commands about services: up down status, and what the supervisor runs."""
 
 import json
-import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from app import __version__
 from app.commands.documents import json_option
-from app.plain_text import visible
-from tasks.errors import ExitCode, ServiceError
+from app.plain_text import shortened, visible
+from tasks.errors import ExitCode
 from tasks.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from tasks.orders import Presence
 
-_QUEUES = ("home", "cpu", "gpu")
+_CELLS = 48
 
 
 @click.command()
@@ -163,8 +162,10 @@ def _print_status(facts: dict[str, Any]) -> None:
         memory = redis["memory_bytes"] / 1e6
         click.echo(f"{redis['place']}: version {redis['version']}, {memory:.1f} MB")
     for worker in facts["workers"]:
-        queues = ", ".join(worker["queues"])
+        queues = visible(", ".join(worker["queues"]))
         click.echo(f"worker {visible(worker['worker'])} serves {queues} with {worker['slots']} at a time")
+        for line in _capabilities(worker):
+            click.echo(f"  {line}")
     for line in gpu_lines(facts):
         click.echo(visible(line))
     if facts["language_model"]:
@@ -180,52 +181,24 @@ def _print_status(facts: dict[str, Any]) -> None:
         click.echo(f"Problem: {visible(problem)}", err=True)
 
 
-@click.command()
-@click.option("--queues", default="cpu,gpu", show_default=True, help="Which queues to serve, with commas.")
-@click.option("--redis", "redis_url", default=None, help="Address of home's Redis (or SHOEBOX_REDIS_URL).")
-@click.option("--name", default=None, hidden=True, help="Name of the worker before its host's name.")
-def worker(queues: str, redis_url: str | None, name: str | None) -> None:
-    """Serve queues headless, on this or another machine, until stopped by Ctrl-C or SIGTERM.
-
-    The unit in hand is finished first.
-    """
-    from tasks.lifeline import die_with_parent
-
-    die_with_parent()
-    wanted = tuple(dict.fromkeys(part.strip() for part in queues.split(",") if part.strip()))
-    if not wanted or set(wanted) - set(_QUEUES):
-        raise click.UsageError(f"--queues takes some of: {', '.join(_QUEUES)}.")
-    if redis_url is not None:
-        os.environ["SHOEBOX_REDIS_URL"] = redis_url
-    settings = get_settings()
-    _check_redis(settings)
-    if len(wanted) > 1:
-        from app.headless import serve_all
-
-        sys.exit(serve_all(wanted))
-    from tasks.worker import serve
-
-    # A machine may serve a queue more than once, for this home or for others.
-    serve(wanted[0], name or f"{wanted[0]}-{os.getpid()}", settings, __version__)
-
-
-def _check_redis(settings: Settings) -> None:
-    """Refuse to start without a Redis, with words; later interruptions are waited out.
-
-    Raises:
-        ServiceError: there is no address, or nothing answers there.
-    """
-    from redis.exceptions import RedisError
-
-    from tasks.broker_url import redis_url
-    from tasks.exchange import connect
-
-    try:
-        connect(redis_url(settings)).ping()
-    except RedisError as error:
-        raise ServiceError(
-            f"Redis does not answer: {error}.", "Check the address and password, and that home is up."
-        ) from error
+def _capabilities(worker: dict[str, Any]) -> Iterator[str]:
+    """What a worker has to work with, a line each. All of it is other machines' text."""
+    for gpu in worker["gpus"]:
+        memory = ""
+        if gpu["memory_total"]:
+            used, total = gpu["memory_used"] / 2**30, gpu["memory_total"] / 2**30
+            memory = f", {used:.1f} of {total:.1f} GiB in use"
+        yield f"GPU {gpu['index']}: {shortened(gpu['name'], _CELLS)}{memory}"
+    if models := [shortened(model["name"], _CELLS) for model in worker["models"]]:
+        yield f"models: {', '.join(models)}"
+    versions = {"Shoebox": worker["version"], **worker["software"]}
+    known = [
+        f"{shortened(name, _CELLS)} {shortened(text, _CELLS)}" for name, text in versions.items() if text
+    ]
+    if known:
+        yield f"runs on {', '.join(known)}"
+    if worker["version_problem"]:
+        yield visible(worker["version_problem"])
 
 
 @click.command("_beat", hidden=True)
@@ -264,4 +237,4 @@ def clerk() -> None:
     serve(get_settings())
 
 
-COMMANDS = (up, down, status, worker, beat, serve_redis, scaler, clerk)
+COMMANDS = (up, down, status, beat, serve_redis, scaler, clerk)

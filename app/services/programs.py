@@ -4,14 +4,16 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import app
 from app.services.folders import run_dir, write_private
+from app.worker_plan import PlannedWorker, plan_workers
 from tasks.broker_url import runtime_dir
 from tasks.errors import ServiceError
 from tasks.lifeline import SUPERVISED
+from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
 from tasks.settings import Settings
 
 REDIS = "redis"
@@ -42,18 +44,24 @@ class Program:
     """From SIGTERM to SIGKILL. A unit that is cut off is issued again, so it need not last a whole unit."""
     start_seconds: int = 1
     """It counts as running once it has lived so long."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """What it has beside the supervisor's."""
 
 
 def default_programs(settings: Settings) -> tuple[Program, ...]:
     """Redis, unless the user has one, and the local workers."""
 
-    def shoebox(name: str, *arguments: str) -> Program:
-        return Program(name, (sys.executable, "-m", "app", *arguments), start_seconds=WORKER_START_SECONDS)
+    def shoebox(name: str, *arguments: str, environment: dict[str, str] | None = None) -> Program:
+        command = (sys.executable, "-m", "app", *arguments)
+        return Program(name, command, start_seconds=WORKER_START_SECONDS, environment=environment or {})
+
+    def worker(planned: PlannedWorker) -> Program:
+        name = planned.name()
+        arguments = ("worker", "--queues", planned.queue, "--name", name, "--local")
+        return shoebox(name, *arguments, environment=planned.environment)
 
     workers = (
-        shoebox("home", "worker", "--queues", "home", "--name", "home"),
-        shoebox("cpu", "worker", "--queues", "cpu", "--name", "cpu"),
-        shoebox("gpu", "worker", "--queues", "gpu", "--name", "gpu"),
+        *map(worker, plan_workers((HOME_QUEUE, CPU_QUEUE, GPU_QUEUE))),
         shoebox("beat", "_beat"),
         shoebox("watch", "_watch"),
         *((shoebox("scaler", "_scaler"),) if settings.extra_worker_command else ()),
@@ -141,9 +149,11 @@ def _program_section(program: Program) -> str:
     would lose what it is doing; SIGKILL goes to all that is left of it.
     """
     is_redis = program.name == REDIS
+    variables = ",".join(f'{name}="{_value(value)}"' for name, value in program.environment.items())
+    environment = f"environment={variables}\n" if variables else ""
     return f"""[program:{program.name}]
 command={_value(shlex.join(program.command))}
-autostart={str(is_redis).lower()}
+{environment}autostart={str(is_redis).lower()}
 autorestart=true
 startsecs={program.start_seconds}
 startretries=1000000

@@ -1,5 +1,6 @@
 """Asking a Redis, embedded or the user's own, how it is."""
 
+import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -10,6 +11,11 @@ from tasks.settings import Settings
 MIN_VERSION = (6, 2)
 """The first with set-proc-title and with streams that are trimmed by id."""
 ANSWER_SECONDS = 5.0
+_TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+
+class RedisAwayError(ServiceError):
+    """Redis cannot be reached at this moment. It may come back: a worker waits for it."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,9 @@ def ask_redis(settings: Settings) -> RedisInfo:
     """Ask Redis how it is.
 
     Raises:
-        ServiceError: it is not there, refuses the password, is too old or is something else. The text never
-            holds the password.
+        RedisAwayError: it is not there, or is not ready yet.
+        ServiceError: it refuses the password, is not to be trusted, is too old or is something else. No text
+            ever holds the password.
     """
     import redis
     from redis.backoff import NoBackoff
@@ -61,6 +68,7 @@ def ask_redis(settings: Settings) -> RedisInfo:
         raise ServiceError(
             "SHOEBOX_REDIS_URL is not the address of a Redis.", "Write it as redis://, rediss:// or unix://."
         ) from None  # its text may hold the password
+    _check_tls_files(client.connection_pool.connection_kwargs)
     try:
         with client:
             client.ping()
@@ -68,6 +76,17 @@ def ask_redis(settings: Settings) -> RedisInfo:
     except redis.RedisError as error:
         raise _refusal(place, error, embedded=settings.redis_url is None) from None
     return _judged(place, found)
+
+
+def _check_tls_files(options: dict[str, object]) -> None:
+    """redis-py says of a file that is not there only that it cannot connect."""
+    for name in _TLS_FILES:
+        path = options.get(name)
+        if path and not os.access(str(path), os.R_OK):
+            raise ServiceError(
+                f"{name} of SHOEBOX_REDIS_URL is {str(path)!r}, which cannot be read.",
+                "Correct the path; begin it with / so that it holds for every folder.",
+            )
 
 
 def _refusal(place: str, error: Exception, embedded: bool) -> ServiceError:
@@ -80,6 +99,8 @@ def _refusal(place: str, error: Exception, embedded: bool) -> ServiceError:
     if embedded:
         correct = start = "Start it again with ./run.sh down, then ./run.sh up."
         unreachable = "cannot be reached."
+    if refusal := _tls_refusal(place, error):
+        return refusal
     for kind, words, remedy in (
         (exceptions.BusyLoadingError, "is still loading its data.", "Wait a moment and try again."),
         (exceptions.AuthenticationError, "refuses the user name or password.", correct),
@@ -89,8 +110,40 @@ def _refusal(place: str, error: Exception, embedded: bool) -> ServiceError:
         (exceptions.ConnectionError, unreachable, start),
     ):
         if isinstance(error, kind):
-            return ServiceError(f"{place} {words}", remedy)
+            is_away = kind in {
+                exceptions.BusyLoadingError,
+                exceptions.TimeoutError,
+                exceptions.ConnectionError,
+            }
+            return (RedisAwayError if is_away else ServiceError)(f"{place} {words}", remedy)
     return ServiceError(f"{place} refuses: {error}.", correct)
+
+
+def _tls_refusal(place: str, error: BaseException) -> ServiceError | None:
+    """What is wrong with TLS, if that is it: redis-py says all of it in a ConnectionError's text.
+
+    A connection that is just cut while it is made is none: the server may be starting.
+    """
+    import ssl
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            why = cause.verify_message.rstrip(".")
+            return ServiceError(
+                f"{place} shows a certificate that is not to be trusted: {why}.",
+                "Name the certificate of its authority, rediss://...?ssl_ca_certs=/path/to/ca.pem, and use an"
+                " address that its own is made for.",
+            )
+        is_cut = isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+        if isinstance(cause, ssl.SSLError) and not is_cut:
+            reason = (cause.reason or "no reason given").replace("_", " ").lower()
+            return ServiceError(
+                f"{place} does not speak TLS as this machine does: {reason}.",
+                "If it speaks no TLS, write redis:// instead of rediss://.",
+            )
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _judged(place: str, found: dict[str, object]) -> RedisInfo:

@@ -20,6 +20,8 @@ _NAME_CELLS = 28
 _CELL = 48
 """Characters of a cell of a table."""
 _BAR_CELLS = 20
+_PROBLEM_CELLS = 160
+_MOST_SOFTWARE = 8
 _UNKNOWN = "Not known while Redis is away."
 _WARNING = "$text-warning bold"
 _MUTED = "dim"
@@ -95,6 +97,10 @@ def _worker(worker: Worker, width: int) -> Iterator[Content]:
     if worker.version not in {"", __version__}:
         line += plain(f"  Shoebox {worker.version[:20]}; this is {__version__}: update one of them", _WARNING)
     yield line
+    if software := software_words(worker.software):
+        yield plain(f"    on {software}", _MUTED)
+    if worker.version_problem:
+        yield plain(f"    ! {shortened(worker.version_problem, _PROBLEM_CELLS)}", _WARNING)
     for work in worker.works:
         yield _work(work)
 
@@ -106,6 +112,12 @@ def _work(work: Work) -> Content:
         plain(shortened(work.name, 60), "bold"),
         f", for {duration(work.seconds)}",
     )
+
+
+def software_words(software: Sequence[tuple[str, str]]) -> str:
+    """What a worker runs on, such as `python 3.11.2, paddleocr 3.7.0`."""
+    words = (f"{shortened(name, 20)} {shortened(version, 24)}" for name, version in software)
+    return ", ".join(list(words)[:_MOST_SOFTWARE])
 
 
 def gpu_lines(machines: Machines, link: Link) -> Lines:
