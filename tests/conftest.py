@@ -76,7 +76,7 @@ def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
     binary = find_server(settings).binary
     command = [binary, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", tmp_path]
     server = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
-    client = Redis(unix_socket_path=str(socket), retry=_patient())
+    client = Redis(unix_socket_path=str(socket), retry=patient())
     try:
         client.ping()
         yield client
@@ -86,7 +86,7 @@ def redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
         server.wait()
 
 
-def _patient() -> object:
+def patient() -> object:
     """Retries until a server that has just been started answers."""
     from redis.backoff import ConstantBackoff
     from redis.exceptions import ConnectionError

@@ -20,7 +20,7 @@ from tasks.circuit import Circuit, save_circuit
 from tasks.documents import Stage, State
 from tasks.engines.llm.base import ModelInfo
 from tasks.exchange import Exchange, Holder, connect
-from tasks.gpu import Gpu, GpuWatch, gpus
+from tasks.gpu import Gpu, GpuWatch, gpus, named_gpus, visible_gpus
 from tasks.ledger import Ledger
 from tasks.orders import LlmParams, OcrParams, Order, Presence, ReadParams
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
@@ -223,7 +223,7 @@ MIB = 2**20
     ("script", "expected"),
     [
         (
-            "echo '0, NVIDIA RTX A6000, 49140, 1024, 37'; echo '1, NVIDIA RTX A6000, 49140, 0, 0'",
+            "echo '0, NVIDIA RTX A6000, 49140, 1024, 37, GPU-0a'; echo '1, NVIDIA RTX A6000, 49140, 0, 0, x'",
             (
                 Gpu(
                     index=0,
@@ -231,13 +231,14 @@ MIB = 2**20
                     memory_total=49140 * MIB,
                     memory_used=1024 * MIB,
                     utilisation=37,
+                    uuid="GPU-0a",
                 ),
                 Gpu(index=1, name="NVIDIA RTX A6000", memory_total=49140 * MIB, memory_used=0, utilisation=0),
             ),
         ),
         (
-            "echo '0, NVIDIA GB10, [N/A], [Not Supported], [N/A]'",
-            (Gpu(index=0, name="NVIDIA GB10", memory_total=0, memory_used=0),),
+            "echo '0, NVIDIA GB10, [N/A], [Not Supported], [N/A], GPU-1b'",
+            (Gpu(index=0, name="NVIDIA GB10", memory_total=0, memory_used=0, uuid="GPU-1b"),),
         ),
         ("echo 'No devices were found'", ()),
         ("echo 'Failed to initialize NVML: Driver/library version mismatch'; exit 18", ()),
@@ -252,6 +253,75 @@ def test_gpus_are_what_the_driver_says(
     nvidia_smi(script)
 
     assert gpus() == expected
+
+
+WHOLE = (
+    Gpu(index=0, name="A", memory_total=1, memory_used=0, uuid="GPU-8932f937"),
+    Gpu(index=1, name="B", memory_total=1, memory_used=0, uuid="GPU-46309f12"),
+    Gpu(index=2, name="C", memory_total=1, memory_used=0, uuid="GPU-46ab9f12"),
+)
+PART = Gpu(index=2, name="C MIG 1g", memory_total=0, memory_used=0, uuid="MIG-46ab")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("0,1", "AB"),
+        ("1, 0", "BA"),
+        ("GPU-89", "A"),
+        ("GPU-46", ""),  # two begin with it
+        ("GPU-463,2", "BC"),
+        ("1,1,GPU-46309f12", "B"),
+        ("1,-1,0", "B"),
+        ("7", ""),
+        ("NoDevFiles", ""),
+        ("none", ""),
+        ("", ""),
+        ("GPU-", ""),
+        ("MIG-46ab", "C MIG 1g"),
+    ],
+)
+def test_gpus_are_named_as_cuda_names_them(names: str, expected: str) -> None:
+    assert "".join(gpu.name for gpu in named_gpus(names, (*WHOLE, PART))) == expected
+
+
+DIVIDED = """
+if [ "$1" = -L ]; then
+  echo 'GPU 0: NVIDIA A100 (UUID: GPU-1)'
+  echo '  MIG 3g.20gb     Device  0: (UUID: MIG-a)'
+  echo '  MIG 1g.5gb      Device  1: (UUID: MIG-GPU-1/5/0)'
+  echo 'GPU 1: NVIDIA A100 (UUID: GPU-2)'
+else
+  echo '0, NVIDIA A100, 40960, 7, [N/A], GPU-1'
+  echo '1, NVIDIA A100, 40960, 7, 3, GPU-2'
+fi"""
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, ["MIG-a", "MIG-GPU-1/5/0", "GPU-2"]),
+        ("MIG-a", ["MIG-a"]),
+        ("1", ["GPU-2"]),
+        ("GPU-1", ["GPU-1"]),
+        ("", []),
+    ],
+)
+def test_a_divided_gpu_counts_as_its_instances(
+    nvidia_smi: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    visible: str | None,
+    expected: list[str],
+) -> None:
+    nvidia_smi(DIVIDED)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    found = visible_gpus()
+
+    assert [gpu.uuid for gpu in found] == expected
+    assert all(gpu.name == "NVIDIA A100 MIG 3g.20gb" for gpu in found if gpu.uuid == "MIG-a")
 
 
 def test_a_driver_that_hangs_is_not_waited_for(
@@ -276,13 +346,14 @@ def test_the_watch_sees_how_memory_fills(
     nvidia_smi: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu, "_WATCH_SECONDS", 0.01)
-    program = nvidia_smi("echo '0, G, 100, 10, 1'")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-2")
+    program = nvidia_smi("echo '0, G, 100, 99, 1, GPU-1'; echo '1, G, 100, 10, 1, GPU-2'")
     leaving = threading.Event()
     watch = GpuWatch(leaving)
     try:
         await_true(lambda: watch.seen and watch.seen[0].memory_used == 10 * MIB)
         new = program.with_name("new")
-        new.write_text("#!/bin/sh\necho '0, G, 100, 90, 1'\n")
+        new.write_text("#!/bin/sh\necho '1, G, 100, 90, 1, GPU-2'\n")
         new.chmod(0o755)
         new.replace(program)
         await_true(lambda: watch.seen and watch.seen[0].memory_used == 90 * MIB)
@@ -494,23 +565,31 @@ def test_the_reader_is_named(settings: Settings, ledger: Ledger) -> None:
 def test_the_workers_of_a_running_system_announce_themselves(
     own_system: Callable[..., System], nvidia_smi: Callable[[str], Path]
 ) -> None:
-    nvidia_smi("echo '0, NVIDIA RTX A6000, 49140, 1024, 37'")
+    nvidia_smi("echo '0, NVIDIA A6000, 9, 1, 0, GPU-a'; echo '1, NVIDIA L4, 9, 1, 0, GPU-b'")
     system = own_system(PATH=os.environ["PATH"])
 
     def seen() -> Machines | None:
         redis = connect(redis_url(system.settings))
         with Ledger.open(system.settings) as ledger, closing(redis):
             machines = collect(system.settings, ledger, redis)
-        return machines if len(machines.workers) == 3 and machines.gpus else None
+        return machines if len(machines.workers) == 4 and len(machines.gpus) == 2 else None
 
-    machines = system.await_true(seen, what="three workers and a GPU")
+    machines = system.await_true(seen, what="four workers and two GPUs")
 
     assert machines is not None
-    assert [worker.queues for worker in machines.workers] == [(CPU_QUEUE,), (GPU_QUEUE,), (HOME_QUEUE,)]
+    cpu, first, second, home = machines.workers
+    queues = [worker.queues for worker in machines.workers]
+    assert queues == [(CPU_QUEUE,), (GPU_QUEUE,), (GPU_QUEUE,), (HOME_QUEUE,)]
+    assert [worker.name.partition("@")[0] for worker in (first, second)] == ["gpu-0", "gpu-1"]
+    assert [[gpu.name for gpu in worker.gpus] for worker in (first, second)] == [
+        ["NVIDIA A6000"],
+        ["NVIDIA L4"],
+    ]
+    assert (cpu.gpus, home.gpus) == ((), ())
+    assert {"python", "paddleocr"} <= dict(first.software).keys()
     assert {(worker.host, worker.version) for worker in machines.workers} == {
         (socket.gethostname(), __version__)
     }
-    assert [card.name for _, card in machines.gpus] == ["NVIDIA RTX A6000"]
     assert machines.problems == ()
 
 
