@@ -2,7 +2,6 @@
 
 import ipaddress
 import shlex
-from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from tasks.broker_url import redis_socket, redis_url
@@ -14,18 +13,10 @@ TUNNEL_PORT = 16379
 PASSWORD = "PASSWORD"  # noqa: S105 - the word that stands in its place
 
 
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """Lines for a person. Those of commands begin with two spaces."""
-
-    lines: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines)
-
-
-def invitation(settings: Settings, *, show_password: bool = False) -> Invitation:
+def invitation(settings: Settings, *, show_password: bool = False) -> str:
     """How another machine gets to this home's Redis, and how a worker is started there.
+
+    Lines for a person; those that are to be typed begin with two spaces.
 
     Raises:
         ServiceError: the embedded Redis is not up.
@@ -45,7 +36,7 @@ def invitation(settings: Settings, *, show_password: bool = False) -> Invitation
         f"  SHOEBOX_REDIS_URL={shlex.quote(address)} ./run.sh worker",
     ]
     lines += ["", *_notes(url, address, settings, show_password)]
-    return Invitation(tuple(lines))
+    return "\n".join(lines)
 
 
 def _only_here(settings: Settings, url: str) -> str:
@@ -108,7 +99,8 @@ def _notes(url: str, address: str, settings: Settings, show_password: bool) -> l
     if not show_password and PASSWORD in address:
         whose = "this home's Redis" if settings.redis_url is None else "your Redis"
         notes.append(
-            f"Put the password of {whose} in the place of {PASSWORD}; ./run.sh invite --show-password prints it."
+            f"Put the password of {whose} in the place of {PASSWORD}:"
+            " ./run.sh invite --show-password prints it."
         )
     elif not urlsplit(address).password:
         notes.append("Your Redis asks for no password: whoever reaches it sees your documents. Give it one.")

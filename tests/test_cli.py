@@ -65,7 +65,7 @@ def test_the_ledger_is_read_without_celery() -> None:
         (["add", "--recipe", "mine", "x"], ExitCode.CONFIG, "mine"),
         (["worker", "--queues", "tpu"], ExitCode.USAGE, "home, cpu, gpu"),
         (["worker"], ExitCode.SERVICE, "./run.sh up"),
-        (["worker", "--redis", "redis://127.0.0.1:1/0"], ExitCode.SERVICE, "does not answer"),
+        (["worker", "--redis", "http://127.0.0.1:1"], ExitCode.SERVICE, "not the address of a Redis"),
         (["export", "--output", "no/such/folder/x.csv"], ExitCode.ERROR, "x.csv"),
     ],
 )

@@ -2,13 +2,10 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tasks.broker_url import redis_url
 from tasks.documents import State
 from tasks.errors import ExitCode
 from tests import samples
@@ -141,24 +138,6 @@ def test_status_counts_documents_and_names_workers(system: System, bag: Path) ->
         "home",
     ]
     assert status["problems"] == []
-
-
-def test_a_headless_worker_comes_and_goes(system: System, tmp_path: Path) -> None:
-    def workers() -> list[str]:
-        return [worker["worker"].partition("@")[0] for worker in system.json("status")["workers"]]
-
-    away = System(tmp_path / "another machine", {"SHOEBOX_REDIS_URL": redis_url(system.settings)})
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app", "worker"], env=away.environment, stderr=subprocess.DEVNULL
-    )
-    try:
-        system.await_true(lambda: len(workers()) == 5, what="two more workers have announced themselves")
-        assert [name.partition("-")[0] for name in workers()] == ["cpu", "cpu", "gpu", "gpu", "home"]
-        process.terminate()
-        assert process.wait(60) == 0
-    finally:
-        process.kill()
-    assert workers() == ["cpu", "gpu", "home"]
 
 
 def test_cancel_and_retry_of_a_long_scan(system: System, tmp_path: Path) -> None:

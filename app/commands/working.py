@@ -89,7 +89,7 @@ def invite(show_password: bool) -> None:
     """Say what to type on another machine so that it works for this home."""
     from app.invitation import invitation
 
-    click.echo(str(invitation(get_settings(), show_password=show_password)))
+    click.echo(invitation(get_settings(), show_password=show_password))
 
 
 COMMANDS = (worker, invite)
