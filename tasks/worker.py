@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import threading
+import warnings
 from typing import Any
 
 from tasks.exchange import Exchange
@@ -76,6 +77,7 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     Raises:
         ServiceError: Redis does not let us in.
     """
+    from celery.exceptions import CPendingDeprecationWarning
     from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
     leaving = threading.Event()
@@ -119,6 +121,8 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     # Two lines for each of Celery's tasks, ticks included, would bury what a person looks for in the log.
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Each lost connection would be followed by a page about a default of Celery 6.
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)
     kilobytes = child_kilobytes(queue, settings)
     options = ["--max-memory-per-child", str(kilobytes)] if kilobytes else []
     if queue == CPU_QUEUE:
@@ -139,9 +143,11 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
                 "prefork",
                 "--loglevel",
                 "INFO",
-                # Peers are found by presence in Redis; these cost start-up time and traffic.
+                # Peers are found by presence in Redis; these cost start-up time and traffic. A heartbeat that
+                # cannot be sent would also hold the main process up until Redis is back, deaf to SIGTERM.
                 "--without-gossip",
                 "--without-mingle",
+                "--without-heartbeat",
                 *options,
             ]
         )
