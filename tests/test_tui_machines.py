@@ -278,7 +278,13 @@ def test_what_the_server_does_not_say_is_not_made_up(settings: Settings) -> None
         await open_machines(app, pilot)
         silent = dataclasses.replace(LARGE, parameters=0, loaded=None, vram=None, used_for=())
         card = Gpu(index=0, name="GB10", memory_total=0, memory_used=0)
-        worker = dataclasses.replace(GPU, gpus=(card,), version="9.9")
+        worker = dataclasses.replace(
+            GPU,
+            gpus=(card,),
+            version="9.9",
+            software=(("python", "3.12.1"), ("torch", "2.9")),
+            version_problem="Homes differ",
+        )
         machines = dataclasses.replace(
             MACHINES, models=(silent,), workers=(worker,), eta_seconds=None, documents_per_minute=0
         )
@@ -290,6 +296,8 @@ def test_what_the_server_does_not_say_is_not_made_up(settings: Settings) -> None
         assert "how long it will take is not known yet" in text
         assert "a minute" not in text
         assert "Shoebox 9.9; this is" in text
+        assert "on python 3.12.1, torch 2.9" in text
+        assert "! Homes differ" in text
 
     drive(settings, scenario, size=(110, 60))
 
@@ -304,7 +312,7 @@ def test_what_others_say_acts_on_nothing(
     )
     work = dataclasses.replace(WORK, name=name)
     card = CARD.model_copy(update={"name": name})
-    worker = Worker(name, name, (name,), 1, (work,), (card,), name, name)
+    worker = Worker(name, name, (name,), 1, (work,), (card,), name, name, ((name, name),), name)
     machines = dataclasses.replace(
         MACHINES,
         workers=(worker,),

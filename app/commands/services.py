@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tasks.orders import Presence
 
 _CELLS = 48
+_PROBLEM_CELLS = 200
 
 
 @click.command()
@@ -198,7 +199,7 @@ def _capabilities(worker: dict[str, Any]) -> Iterator[str]:
     if known:
         yield f"runs on {', '.join(known)}"
     if worker["version_problem"]:
-        yield visible(worker["version_problem"])
+        yield shortened(worker["version_problem"], _PROBLEM_CELLS)
 
 
 @click.command("_beat", hidden=True)
