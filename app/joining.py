@@ -1,6 +1,7 @@
 """What a worker does before it works: waits for Redis, and looks whether it fits the homes there."""
 
 import time
+from contextlib import suppress
 
 import click
 
@@ -66,5 +67,9 @@ def check_version(settings: Settings, version: str) -> None:
 
 
 def say(words: str) -> None:
-    """A line for whoever started the worker, on stderr beside the workers' logs."""
-    click.echo(f"shoebox: {visible(words)}", err=True)
+    """A line for whoever started the worker, on stderr beside the workers' logs.
+
+    A terminal that has been closed meanwhile takes none, which must not keep the workers from being stopped.
+    """
+    with suppress(OSError):
+        click.echo(f"shoebox: {visible(words)}", err=True)

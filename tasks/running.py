@@ -177,7 +177,12 @@ def _keeper(exchange: Exchange, order: Order, token: str, seconds: float) -> Lea
 
 
 def _with_payload(exchange: Exchange, order: Order, work: Work, *, needs_payload: bool) -> UnitResult:
-    payload = exchange.payload(order) if needs_payload else []
+    from redis.exceptions import RedisError
+
+    try:
+        payload = exchange.payload(order) if needs_payload else []
+    except RedisError as error:  # a worker that is cut off just now; the unit is not at fault
+        raise PayloadLostError(f"Redis went away before unit {order.unit} was read from it.") from error
     if needs_payload and not payload:
         raise PayloadLostError(f"What unit {order.unit} should read has vanished from Redis.")
     return work(payload)

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError
 
 from tasks.documents import Failure, Stage
 from tasks.errors import FileError
@@ -189,3 +190,19 @@ def test_events_are_read_in_order_and_only_once(redis: Redis) -> None:
     last_id, second = read_events(redis, "h", last_id, 10)
     assert first + second == events
     assert read_events(redis, "h", last_id, 10) == (last_id, [])
+
+
+def test_a_unit_that_could_not_be_fetched_is_lost_and_not_at_fault(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(order: Order) -> list[bytes]:
+        raise ConnectionError("cut off")
+
+    monkeypatch.setattr(exchange, "payload", cut_off)
+
+    assert run_unit(exchange, ORDER, 30, "w", lambda _: NOTHING, needs_payload=True)
+
+    outcome = exchange.outcome("h", 7)
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "lost"

@@ -11,7 +11,9 @@ import pytest
 from tasks.broker_url import redis_socket, redis_url
 from tasks.documents import Stage, State
 from tasks.exchange import Exchange, connect
+from tasks.homes import homes_up
 from tasks.orders import Presence
+from tasks.version import VERSION
 from tests.elsewhere import HeadlessWorker, bare_home, children_of
 from tests.samples import scans
 from tests.system import System
@@ -50,9 +52,10 @@ def password(home: System) -> str:
 
 
 def workers(home: System) -> list[Presence]:
-    """Those that are up, without home's own."""
+    """Those that are up, without home's own; home says its version, which they look for."""
     redis = connect(redis_url(home.settings))
     try:
+        assert list(homes_up(Exchange(redis)).values()) == [VERSION]
         return [one for one in Exchange(redis).presence() if one.queues != ("home",)]
     finally:
         redis.close()
