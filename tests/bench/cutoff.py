@@ -25,10 +25,11 @@ from redis import Redis
 from app.services import find_server
 from tasks.documents import FINAL_STATES, Stage, State
 from tasks.events import EventKind, read_events
-from tasks.exchange import Exchange, Holder
+from tasks.exchange import Exchange
 from tasks.ledger import Ledger
 from tasks.settings import Settings, get_settings
 from tasks.units import UnitRow, outstanding, units_of
+from tests.conftest import patient
 from tests.elsewhere import HeadlessWorker, bare_home
 from tests.samples import scans
 from tests.system import ROOT, System
@@ -129,23 +130,14 @@ def _redis(folder: Path) -> Iterator[Redis]:
     command = [find_server(Settings(data_dir=folder)).binary, "--port", str(_PORT), "--save", ""]
     command += ["--bind", "127.0.0.1", f"{_NETWORK}.1", "--requirepass", _PASSWORD, "--dir", str(folder)]
     server = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
-    client = Redis(port=_PORT, password=_PASSWORD)
+    client = Redis(port=_PORT, password=_PASSWORD, retry=patient())
     try:
-        _until(lambda: _answers(client), "Redis answers")
+        client.ping()
         yield client
     finally:
         client.close()
         server.kill()
         server.wait()
-
-
-def _answers(client: Redis) -> bool:
-    from redis.exceptions import RedisError
-
-    try:
-        return bool(client.ping())
-    except RedisError:
-        return False
 
 
 def _until(condition: Callable[[], object], what: str, seconds: float = 600) -> float:
@@ -178,7 +170,7 @@ class _Trial:
         with Ledger.open(self.home.settings) as ledger:
             units = {unit.id: unit for unit in outstanding(ledger) if unit.stage is Stage.OCR}
             held = self.exchange.holders(ledger.home, list(units))
-        return {unit: h.issue for unit, h in held.items() if _is_one_of(h, pids)}
+        return {unit: h.issue for unit, h in held.items() if h.worker_pid in pids}
 
     def units(self) -> list[UnitRow]:
         """All units."""
@@ -202,10 +194,6 @@ class _Trial:
             for event in events
             if event.kind is EventKind.DOCUMENT and event.state in FINAL_STATES
         )
-
-
-def _is_one_of(holder: Holder, pids: set[int]) -> bool:
-    return holder.worker_pid in pids
 
 
 def _measure(trial: _Trial, scale: float) -> dict[str, Any]:
