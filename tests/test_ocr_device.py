@@ -166,6 +166,15 @@ def test_a_torch_that_lacks_a_library(box: Box) -> None:
     assert choose("auto").why == "torch cannot be loaded (libcudnn.so.9: cannot open shared object file)"
 
 
+def test_a_gpu_that_torch_cannot_ask(box: Box) -> None:
+    box.has_gpu()
+    box.has_torch()
+    with (box.modules / "torch.py").open("a") as file:
+        file.write("\ndef busy(index): raise RuntimeError('CUDA-capable device(s) is/are busy')\n")
+        file.write("cuda.get_device_capability = staticmethod(busy)\n")
+    assert choose("auto").why == "torch cannot ask the GPU (CUDA-capable device(s) is/are busy)"
+
+
 @pytest.mark.parametrize(
     ("capability", "fits"), [((7, 5), True), ((7, 0), False), ((8, 9), True), ((12, 1), True)]
 )

@@ -156,8 +156,9 @@ def test_the_engine_says_where_it_reads(engine: PaddleEngine, caplog: pytest.Log
     assert "OCR runs on cpu (transformers): for the tests" in caplog.text
 
 
-def test_releasing_gives_the_models_back(engine: PaddleEngine, models_dir: Path) -> None:
+def test_releasing_gives_the_models_back(engine: PaddleEngine, capfd: pytest.CaptureFixture[str]) -> None:
     engine.read(pageimages.blank(), 1)
+    assert capfd.readouterr() == ("", ""), "loading is quiet"
     inner = engine._ladder.pipeline(ON_TORCH)._pipeline.paddlex_pipeline._pipeline
     models = [weakref.ref(one.infer) for one in (inner.text_det_model, inner.text_rec_model)]
     assert all(isinstance(model(), torch.nn.Module) for model in models)

@@ -116,14 +116,21 @@ def _onnxruntime_has_cuda() -> bool:
 
 
 def _on_torch(seen: str) -> OcrDevice:
-    """What torch says of the machine."""
+    """What torch says of the machine; whatever it fails with, pages are read."""
+    try:
+        torch: Any = importlib.import_module("torch")
+    except Exception as error:  # a library that is missing, or of another version
+        return on_cpu(f"torch cannot be loaded ({error})", INSTALL)
+    try:
+        return _as_torch_sees_it(torch, seen)
+    except Exception as error:  # a GPU that has failed, or that another process has for itself
+        return on_cpu(f"torch cannot ask the GPU ({error})", "Check the NVIDIA driver with nvidia-smi.")
+
+
+def _as_torch_sees_it(torch: Any, seen: str) -> OcrDevice:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        try:
-            torch: Any = importlib.import_module("torch")
-            there = bool(torch.cuda.is_available())
-        except (ImportError, OSError) as error:  # OSError: a library of CUDA's is missing
-            return on_cpu(f"torch cannot be loaded ({error})", INSTALL)
+        there = bool(torch.cuda.is_available())
     name = f"torch {torch.__version__}"
     if not there and not seen:
         return on_cpu("there is no NVIDIA GPU here")

@@ -69,6 +69,7 @@ def _models(models_dir: Path, where: OcrDevice) -> OcrModels:
         return models
     from tasks.engines.ocr_torch_models import ensure_torch_models
 
+    _quieten_transformers()
     return ensure_torch_models(models_dir, models)
 
 
@@ -90,6 +91,13 @@ def _engine_config(where: OcrDevice, threads: int) -> dict[str, object]:
             {},
         ]
     return config
+
+
+def _quieten_transformers() -> None:
+    """No bars and no advice in the logs of workers."""
+    hub: Any = importlib.import_module("transformers")
+    hub.utils.logging.set_verbosity_error()
+    hub.utils.logging.disable_progress_bar()
 
 
 def _find_cuda_libraries() -> None:

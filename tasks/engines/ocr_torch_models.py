@@ -95,8 +95,6 @@ def ensure_torch_models(models_dir: Path, source: OcrModels) -> OcrModels:
 def _make(source: OcrModels, built: Path) -> None:
     torch: Any = importlib.import_module("torch")
     hub: Any = importlib.import_module("transformers")
-    hub.utils.logging.set_verbosity_error()
-    hub.utils.logging.disable_progress_bar()
     characters = _characters(source.rec)
     detector = hub.PPOCRV6SmallDetForObjectDetection(
         hub.PPOCRV6SmallDetConfig(
