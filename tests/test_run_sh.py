@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -284,6 +285,20 @@ def test_an_extra_that_cannot_be_fetched_costs_nothing_else(installed: Checkout)
     assert json.loads(started.stdout)["tiny"] == "1.0"
     assert "Clearing away" not in started.stderr
     assert not (installed.venv / "shoebox.gpu").exists()
+
+
+def test_the_lock_of_the_extra_holds_nothing_of_the_others() -> None:
+    """Taking the extra away removes all that its lock names."""
+    locks = {
+        name: names_in(RUN_SH.parent / ".requirements" / f"{name}.lock") for name in ("base", "test", "gpu")
+    }
+    assert {"torch", "torchvision", "transformers", "onnx"} <= locks["gpu"]
+    assert not locks["gpu"] & (locks["base"] | locks["test"])
+    assert not {name for name in locks["base"] if name == "torch" or name.startswith(("nvidia-", "cuda-"))}
+
+
+def names_in(lock: Path) -> set[str]:
+    return set(re.findall(r"^([a-z0-9][a-z0-9.-]*)==", lock.read_text(), re.MULTILINE))
 
 
 def test_an_unknown_extra_is_refused(installed: Checkout) -> None:
