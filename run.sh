@@ -207,13 +207,15 @@ install() {
 }
 
 remove_gpu() { # all that the extra brought, and nothing else: its lock holds only what no other one does
-    local names
+    local names is_current=''
     if [ ! -f "$wants_gpu" ]; then
         say "The extra gpu is not installed."
         return
     fi
     find_python
     take_lock
+    locks=("$lock")
+    is_ready && is_current=yes # else the stamp must not say so afterwards
     : >"$unfinished"
     rm -f "$stamp" "$wants_gpu"
     names="$(sed -n 's/^\([A-Za-z0-9][^ =]*\)==.*/\1/p' "$gpu_lock" | sort -u)"
@@ -221,8 +223,7 @@ remove_gpu() { # all that the extra brought, and nothing else: its lock holds on
     # shellcheck disable=SC2086 # one word a name
     "$venv/bin/python" -m pip --disable-pip-version-check --no-input uninstall -y $names >"$log" 2>&1 ||
         explain_failure
-    locks=("$lock")
-    write_stamp
+    if [ -n "$is_current" ]; then write_stamp; else rm -f "$unfinished"; fi
     say "Removed."
     exec 9>&-
 }
