@@ -41,7 +41,7 @@ class DepthAlert(Value):
     @property
     def words(self) -> str:
         """What is the matter, in sentences."""
-        much = f"The {self.queue} queue has {self.depth:,} units to do, more than {self.limit:,}."
+        much = f"The {self.queue} queue has {self.depth:,} units to do (alert_depth is {self.limit:,})."
         return f"{much} {self._served()} {self._left()}"
 
     def _served(self) -> str:

@@ -11,10 +11,12 @@ from collections.abc import Collection, Iterable, Sequence
 from tasks.capability import LOADS_NOTHING, runnable
 from tasks.circuit import load_circuit
 from tasks.documents import Stage, Value
+from tasks.errors import ConfigError
 from tasks.learned_costs import page_bytes, swap_seconds
 from tasks.ledger import Ledger
 from tasks.orders import Presence, image_pages
 from tasks.planning import CPU_QUEUE, GPU_QUEUE
+from tasks.recipes import BUILTIN, load_recipe
 from tasks.routing import Route
 from tasks.settings import Settings
 from tasks.turns import Board, next_model
@@ -72,7 +74,12 @@ class Assigner:
         """
         if unit.stage is not Stage.CLASSIFY or not unit.is_llm:
             return False
-        following = self._circuit.reader(Stage.ANALYSE, self._settings)
+        document = self._ledger.document(unit.document)
+        try:
+            recipe = load_recipe(document.recipe if document else BUILTIN, self._settings.recipes_path)
+        except ConfigError:  # said when the unit's result is entered
+            return False
+        following = self._circuit.reader(Stage.ANALYSE, self._settings, recipe)
         return isinstance(following, Route) and (following.model, following.queue) == (unit.model, unit.queue)
 
     def _take_urgent(self, queue: str, worker: Presence) -> list[UnitRow]:

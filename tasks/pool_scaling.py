@@ -64,28 +64,14 @@ class PoolSize:
         return max(self.least, min(processes, recently))
 
 
-class Machine:
-    """Whether this machine can bear one process more."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._was_said = ""
-
-    def can_bear_more(self) -> bool:
-        """Whether there is memory and processor time to spare. A new reason why not is logged, once."""
-        reason = self._reason()
-        if reason and reason != self._was_said:
-            log.info("No further process is started: %s.", reason)
-        self._was_said = reason
-        return not reason
-
-    def _reason(self) -> str:
-        if available_memory() < self.settings.cpu_free_memory_bytes:
-            return "memory is short"
-        most = self.settings.cpu_load_per_core
-        if most and os.getloadavg()[0] > most * (os.cpu_count() or 1):
-            return "the processor is overloaded"
-        return ""
+def shortage(settings: Settings) -> str:
+    """Why this machine cannot bear one process more, in words; empty if it can."""
+    if available_memory() < settings.cpu_free_memory_bytes:
+        return "memory is short"
+    most = settings.cpu_load_per_core
+    if most and os.getloadavg()[0] > most * (os.cpu_count() or 1):
+        return "the processor is overloaded"
+    return ""
 
 
 def available_memory(cgroup: Path = _CGROUP) -> int:
@@ -103,29 +89,35 @@ def available_memory(cgroup: Path = _CGROUP) -> int:
 
 
 class LoadScaler(Autoscaler):  # type: ignore[misc] # Celery has no types
-    """Celery's autoscaler, deciding by `PoolSize` and `Machine`, in the worker's main thread."""
+    """Celery's autoscaler, deciding by `PoolSize` and `shortage`, in the worker's main thread."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named, keepalive=_LOOK_SECONDS)
-        settings = get_settings()
-        self.size = PoolSize(self.min_concurrency, self.max_concurrency, settings.cpu_idle_seconds)
-        self.machine = Machine(settings)
+        self.settings = get_settings()
+        self.size = PoolSize(self.min_concurrency, self.max_concurrency, self.settings.cpu_idle_seconds)
+        self._said = ""
 
     def maybe_scale(self, req: Any = None) -> None:  # noqa: ARG002 - as Celery calls it
         """Grow or shrink by what is needed now, and say how many messages the worker may have."""
-        processes = self.processes
-        wanted = self.size.wanted(
-            len(state.reserved_requests), processes, time.monotonic(), self.machine.can_bear_more
-        )
+        busy, processes = len(state.reserved_requests), self.processes
+        wanted = self.size.wanted(busy, processes, time.monotonic(), lambda: not shortage(self.settings))
         if wanted > processes:
             self.scale_up(wanted - processes)
             self.pool.maintain_pool()
         elif wanted < processes and self._is_every_unit_begun():
             self._shrink(processes - wanted)
             self.pool.maintain_pool()
+        self._limit_messages(busy)
+
+    def _limit_messages(self, busy: int) -> None:
+        """Let the worker have a message more than it has processes only where it can grow for it."""
+        short = shortage(self.settings) if self.processes < self.max_concurrency else ""
         # What `worker_disable_prefetch` goes by (celery/worker/consumer/tasks.py).
-        can_grow = self.processes < self.max_concurrency and self.machine.can_bear_more()
-        self.worker.max_concurrency = self.max_concurrency if can_grow else self.processes
+        self.worker.max_concurrency = self.processes if short else self.max_concurrency
+        if short != self._said and (not short or busy >= self.processes):
+            words = f"No further process is started: {short}." if short else "Processes can be started again."
+            log.info(words)
+            self._said = short
 
     def _is_every_unit_begun(self) -> bool:
         """Whether each unit is known to have begun: the child of one that was only sent looks idle."""

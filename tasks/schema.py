@@ -243,6 +243,7 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE units ADD COLUMN payload_bytes INTEGER NOT NULL DEFAULT 0;  -- in Redis; estimated at first
     ALTER TABLE units ADD COLUMN swaps INTEGER NOT NULL DEFAULT 0;       -- models that were loaded for it
     ALTER TABLE units ADD COLUMN swap_seconds REAL NOT NULL DEFAULT 0;   -- how long that took
+    CREATE INDEX units_with_swaps ON units (queue, seen_at) WHERE swaps > 0;
     CREATE INDEX units_waiting_for_model ON units (queue, model, seq, id) WHERE state = 'waiting';
     """,
 )

@@ -66,10 +66,10 @@ def test_an_alert_goes_up_above_the_limit_and_down_below_four_fifths_of_it(
         look(ledger, few, BOX)
         seen.append([alert.depth for alert in depth_alerts(ledger)])
     assert seen == [[], [11], [12], [9], [8], [], [], [11]]
-    assert [(record.levelname, record.message[:33]) for record in caplog.records] == [
-        ("WARNING", "The gpu queue has 11 units to do,"),
-        ("INFO", "The gpu queue has 7 units to do: "),
-        ("WARNING", "The gpu queue has 11 units to do,"),
+    assert [(record.levelname, record.message[:32]) for record in caplog.records] == [
+        ("WARNING", "The gpu queue has 11 units to do"),
+        ("INFO", "The gpu queue has 7 units to do:"),
+        ("WARNING", "The gpu queue has 11 units to do"),
     ]
 
 
@@ -91,7 +91,7 @@ def test_it_says_who_serves_and_how_long_the_rest_takes(ledger: Ledger, few: Set
     look(ledger, few)
     (alert,) = depth_alerts(ledger)
     assert alert.words == (
-        "The gpu queue has 1,200 units to do, more than 10. No worker serves it."
+        "The gpu queue has 1,200 units to do (alert_depth is 10). No worker serves it."
         " How long the rest will take is not known yet."
     )
     queue_up(ledger, 0)

@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from tasks import pool_scaling
-from tasks.pool_scaling import Machine, PoolSize, available_memory
+from tasks.pool_scaling import PoolSize, available_memory, shortage
 from tasks.settings import Settings
 from tests.system import ROOT
 from tests.test_services import eventually
@@ -69,27 +69,20 @@ def test_a_unit_now_and_then_keeps_one_process_not_all() -> None:
 
 
 def test_a_machine_that_is_short_of_something_bears_no_more(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level("INFO", "shoebox.worker")
     memory, load = [2 * GIB], [0.0]
     monkeypatch.setattr(pool_scaling, "available_memory", lambda: memory[0])
     monkeypatch.setattr(os, "getloadavg", lambda: (load[0], 0.0, 0.0))
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    machine = Machine(settings)
-    assert machine.can_bear_more()
+    assert shortage(settings) == ""
     memory[0] = GIB - 1
-    assert not machine.can_bear_more()
-    assert not machine.can_bear_more()
+    assert shortage(settings) == "memory is short"
     memory[0], load[0] = GIB, 8.1
-    assert not machine.can_bear_more()
-    assert Machine(settings.model_copy(update={"cpu_load_per_core": 0})).can_bear_more()
+    assert shortage(settings) == "the processor is overloaded"
+    assert shortage(settings.model_copy(update={"cpu_load_per_core": 0})) == ""
     load[0] = 8.0
-    assert machine.can_bear_more()
-    assert [record.message for record in caplog.records] == [
-        "No further process is started: memory is short.",
-        "No further process is started: the processor is overloaded.",
-    ]
+    assert shortage(settings) == ""
 
 
 def test_the_limit_of_a_container_counts(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from app.tui.feed import Link
 from app.tui.screens.intray import InTray
 from app.tui.screens.machines import MachinesScreen
 from app.tui.widgets.status_line import StatusLine, duration
+from tasks.alerts import DepthAlert
 from tasks.documents import Stage, State
 from tasks.durations import rough_duration
 from tasks.gpu import Gpu
@@ -132,6 +133,18 @@ def test_the_status_line_says_it_all_where_there_is_room(settings: Settings, led
             assert words in line
 
     drive(settings, scenario, size=(140, 24))
+
+
+def test_a_queue_with_too_much_to_do_is_said_in_the_line_and_on_the_screen(settings: Settings) -> None:
+    alert = DepthAlert(queue="gpu", depth=1200, limit=1000, workers=1, slots=1, seconds_left=7200, since=0)
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        await app.push_screen(MachinesScreen())
+        screen = await show(app, pilot, dataclasses.replace(MACHINES, alerts=(alert,)))
+        assert "gpu queue: 1,200 units" in status_of(screen)
+        assert "1 worker serves it, 1 at a time. The rest will take about 2 h." in screen
+
+    drive(settings, scenario, size=(140, 40))
 
 
 @pytest.mark.parametrize(
