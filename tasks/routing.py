@@ -1,4 +1,4 @@
-"""Which model a stage and category wants, which queue it belongs on by its size, and whether some worker has it."""
+"""Which model a stage and category wants, its queue by its size, and whether some worker has it."""
 
 from collections.abc import Iterable
 
