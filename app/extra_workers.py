@@ -87,7 +87,7 @@ class ExtraWorker:
     def last_words(self) -> str:
         """The last lines that it printed; what it started may keep its output open after its end."""
         self._reading.join(_READ_SECONDS)
-        return "\n".join(self._last)
+        return " | ".join(self._last)
 
     def stop(self) -> None:
         """Tell it to finish what it has in hand and to end."""
