@@ -277,7 +277,7 @@ gpu_lock="$here/.requirements/gpu.lock"
 wants_gpu="$venv/shoebox.gpu"
 adding_gpu=''
 lock="$base_lock"
-[ "$1" != test ] || lock="$here/.requirements/test.lock"
+case "$1" in test | bench) lock="$here/.requirements/test.lock" ;; esac
 [ -r "$lock" ] || fail_without_lock "$lock"
 
 unset PYTHONHOME PYTHONPATH
@@ -301,4 +301,5 @@ if [ "$1" = test ]; then
     shift
     exec "$venv/bin/python" -m app.testing "$@"
 fi
+[ "$1" != bench ] || exec "$venv/bin/python" -m app.benching "${@:2}"
 exec "$venv/bin/python" -m app "$@"

@@ -67,7 +67,12 @@ class Double(ThreadingHTTPServer):
     def __init__(self, port: int, folder: Path, gguf: Path, config: dict[str, Any]) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.journal = Journal(folder / "journal.jsonl")
-        self.pool = RunnerPool(gguf, self.journal, max_queue=config.get("max_queue", 512))
+        self.pool = RunnerPool(
+            gguf,
+            self.journal,
+            max_queue=config.get("max_queue", 512),
+            max_loaded=config.get("max_loaded", 0),
+        )
         models = [from_json(values) for values in config["models"]] if "models" in config else DEFAULT_MODELS
         self.library = Library(models, self.pool)
         self.faults = FaultBook()
@@ -216,7 +221,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--folder", type=Path, required=True, help="for the journal")
     parser.add_argument("--gguf", type=Path, help="folder of the model files; the same by default")
-    parser.add_argument("--config", type=Path, help="JSON: models, version, max_queue")
+    parser.add_argument("--config", type=Path, help="JSON: models, version, max_queue, max_loaded")
     arguments = parser.parse_args()
     config = json.loads(arguments.config.read_text()) if arguments.config else {}
     double = Double(arguments.port, arguments.folder, arguments.gguf or arguments.folder, config)

@@ -30,6 +30,7 @@ class OllamaDouble:
         folder: for its journal; a temporary one by default.
         version: as /api/version tells; before 0.35 there is no /v1/systemone.
         max_queue: requests that may wait for a model that loads.
+        max_loaded: models in memory at a time; 0: any number.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class OllamaDouble:
         folder: Path | None = None,
         version: str = "0.40.4",
         max_queue: int = 512,
+        max_loaded: int = 0,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="shoebox-ollama-") if folder is None else None
         self.folder = folder or Path(self._temporary.name if self._temporary else "")
@@ -47,7 +49,12 @@ class OllamaDouble:
         self.port = port
         self.process: subprocess.Popen[bytes] | None = None
         self._born = 0  # calls before the last start; those that were cut off then never end
-        self._config = {"models": [asdict(m) for m in models], "version": version, "max_queue": max_queue}
+        self._config = {
+            "models": [asdict(m) for m in models],
+            "version": version,
+            "max_queue": max_queue,
+            "max_loaded": max_loaded,
+        }
 
     @property
     def url(self) -> str:

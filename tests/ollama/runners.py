@@ -31,6 +31,8 @@ class Runner:
     server: LlamaServer
     expires: float
     users: int = 0
+    used: float = 0.0
+    """When a request last ended, by the monotonic clock."""
     doomed: bool = False
     """Unload as soon as nobody uses it."""
 
@@ -56,11 +58,14 @@ class RunnerPool:
     Args:
         folder: of the GGUF files; written when first needed.
         max_queue: requests that may wait for a model that is being loaded; one more is a 503.
+        max_loaded: models in memory at a time, as OLLAMA_MAX_LOADED_MODELS; 0: any number. The one that was
+            used longest ago makes room once nobody uses it.
     """
 
     folder: Path
     journal: Journal
     max_queue: int = 512
+    max_loaded: int = 0
     _runners: dict[str, Runner] = field(default_factory=dict)
     _loading: set[str] = field(default_factory=set)
     _waiting: int = 0
@@ -83,6 +88,7 @@ class RunnerPool:
         finally:
             with self._changed:
                 runner.users -= 1
+                runner.used = time.monotonic()
                 seconds = KEEP_ALIVE if keep_alive is None else keep_alive
                 runner.expires = time.time() + (seconds if seconds >= 0 else FOR_EVER)
                 runner.doomed = runner.doomed or seconds == 0
@@ -130,7 +136,7 @@ class RunnerPool:
                     return runner
                 elif runner and runner.users == 0:
                     self._runners.pop(name).server.close()
-                elif runner is None and name not in self._loading:
+                elif runner is None and name not in self._loading and self._has_room():
                     self._loading.add(name)
                     break
                 else:
@@ -143,6 +149,17 @@ class RunnerPool:
                 self._loading.discard(name)
                 self._changed.notify_all()
         return runner
+
+    def _has_room(self) -> bool:
+        """Whether one more may be loaded now; unloads one if that makes the room. The lock is held."""
+        if not self.max_loaded or len(self._runners) + len(self._loading) < self.max_loaded:
+            return True
+        idle = [runner for runner in self._runners.values() if runner.users == 0]
+        if not idle:
+            return False
+        oldest = min(idle, key=lambda runner: runner.used)
+        self._runners.pop(oldest.spec.full_name).server.close()
+        return len(self._runners) + len(self._loading) < self.max_loaded
 
     def _wait(self) -> None:
         if self._waiting >= self.max_queue:
