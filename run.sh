@@ -3,6 +3,7 @@
 #
 #   ./run.sh            the user interface          ./run.sh doctor    what is here, what is missing
 #   ./run.sh worker     serve queues, headless      ./run.sh test      all checks and tests
+#                                                   ./run.sh bench     measure it
 #   ./run.sh install gpu    add what OCR needs to run on a GPU of NVIDIA's; install base: take it away again
 #
 # Needs Python 3.11 or later with pip and venv. SHOEBOX_PYTHON names the interpreter, SHOEBOX_VENV another

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import __main__ as bench
+from tests.bench.page import Run, page
 from tests.bench.probe import Probe
 from tests.bench.result import BenchResult, at_least, at_most, from_found
 from tests.bench.swaps import swaps
@@ -60,6 +61,19 @@ def test_a_plain_dictionary_becomes_a_result() -> None:
     assert found.notes == ["how: two network namespaces"]
     kept = from_found("cutoff", {"figures": {"lost": 0}, "ratios": {"twice": at_most(0, 0).model_dump()}})
     assert kept.ratios["twice"].kept
+
+
+def test_the_page_is_made_of_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, fast = tmp_path / "slow.json", tmp_path / "fast.json"
+    for file, value in ((slow, 1.25), (fast, 2.5)):
+        found = {"figures": {"wall, s": 1234.5}, "ratios": {"a | b": at_least(value, 2).model_dump()}}
+        monkeypatch.setattr(bench, "measure", lambda name, scale, found=found: from_found(name, found))
+        assert bench.main(["versus", "--json", str(file)]) == 0
+    runs = [Run.model_validate(json.loads(file.read_text())) for file in (slow, fast)]
+    assert "| a \\| b | 2.5 | at least 2 | kept |" in page(runs)
+    assert "| a \\| b | 1.25 | at least 2 | **not kept** |" in page(runs[:1])
+    assert "| wall, s | 1,234 |" in page(runs)
+    assert page(runs).count("## versus") == 1
 
 
 def test_swaps_count_the_first_load_and_every_change() -> None:

@@ -25,6 +25,7 @@ TESTING = """
 import extra, sys
 print("testing with", extra.VERSION, *sys.argv[1:])
 """
+BENCHING = TESTING.replace("testing", "benching")
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def make_checkout(folder: Path) -> Checkout:
     shutil.copy(RUN_SH, made.folder / "run.sh")
     (made.folder / "app" / "__main__.py").write_text(PROGRAM)
     (made.folder / "app" / "testing.py").write_text(TESTING)
+    (made.folder / "app" / "benching.py").write_text(BENCHING)
     made.write_locks()
     return made
 
@@ -227,7 +229,7 @@ def test_another_lock_is_installed(installed: Checkout) -> None:
     assert json.loads(started.stdout)["tiny"] == "2.0"
 
 
-def test_only_test_installs_the_test_lock(installed: Checkout) -> None:
+def test_only_test_and_bench_install_the_test_lock(installed: Checkout) -> None:
     site = next(installed.venv.glob("lib/python*/site-packages"))
     installed.start()
     assert not (site / "extra.py").exists()
@@ -235,6 +237,7 @@ def test_only_test_installs_the_test_lock(installed: Checkout) -> None:
     assert started.stdout.strip() == "testing with 1.0 -k one"
     assert installed.start().stderr == ""
     assert installed.start("test").stderr == ""
+    assert installed.start("bench", "idle").stdout.strip() == "benching with 1.0 idle"
 
 
 def test_the_virtual_environment_can_be_elsewhere(installed: Checkout, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -64,7 +65,8 @@ def measure(name: str, scale: float) -> BenchResult:
     """Run one bench."""
     begun = time.monotonic()
     result = from_found(name, importlib.import_module(f"tests.bench.{name}").run(scale))
-    return result.model_copy(update={"seconds": round(time.monotonic() - begun, 1)})
+    figures = {what: value for what, value in result.figures.items() if not math.isnan(value)}
+    return result.model_copy(update={"figures": figures, "seconds": round(time.monotonic() - begun, 1)})
 
 
 def shown(result: BenchResult) -> str:
