@@ -165,6 +165,22 @@ def test_another_num_ctx_loads_the_model_again(double: OllamaDouble) -> None:
         assert gone(load.pid)
 
 
+def test_a_model_makes_room_for_the_next_where_one_may_be_loaded() -> None:
+    models = (ModelSpec("one", scripted=True), ModelSpec("two", scripted=True))
+    with OllamaDouble(models, max_loaded=1) as own:
+        for name in ("one", "one", "two", "one"):
+            assert chat(own, model=name).lines[-1]["done"] is True
+        assert [load.model for load in own.loads()] == ["one:latest", "two:latest", "one:latest"]
+        assert [runner["model"] for runner in own.runners()] == ["one:latest"]
+        asking = [threading.Thread(target=chat, args=(own,), kwargs={"model": m}) for m in ("one", "two")]
+        for thread in asking:
+            thread.start()
+        for thread in asking:  # the second waits until the first is unused
+            thread.join()
+        assert len(own.runners()) == 1
+        assert all(call.done_reason == "stop" for call in own.settled("/api/chat"))
+
+
 def test_overflow_is_told_or_silent_as_asked(double: OllamaDouble) -> None:
     small = {"num_ctx": 256, "num_predict": 1}
     told = chat(double, options=small, truncate=False)

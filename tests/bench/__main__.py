@@ -4,6 +4,7 @@ import argparse
 import importlib
 import json
 import math
+import signal
 import sys
 import time
 from pathlib import Path
@@ -114,4 +115,5 @@ def _machine_line(machine: Machine) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
     sys.exit(main(sys.argv[1:]))

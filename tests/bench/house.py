@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,10 +128,14 @@ def bare_redis(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def python_program(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python program beside ours, ended with SIGTERM."""
+def python_program(
+    *arguments: str, log: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python program beside ours, ended with SIGTERM. What it says is in the log."""
     env = {**os.environ, **environment, "PYTHONPATH": str(ROOT)}
-    program = subprocess.Popen([sys.executable, *arguments], env=env, cwd=ROOT)
+    with log.open("wb") as out:
+        command = [sys.executable, *arguments]
+        program = subprocess.Popen(command, env=env, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
     try:
         yield program
     finally:

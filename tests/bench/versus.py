@@ -154,10 +154,11 @@ def _chain(track: Track, result: Run) -> None:
         from tests.bench import chain
 
         worker = ("-m", "celery", "--app", "tests.bench.chain", "worker", "--concurrency", "1")
-        with python_program(*worker, "--loglevel", "ERROR", **environment) as program:
+        log = track.folder / "chain.log"
+        with python_program(*worker, "--loglevel", "ERROR", log=log, environment=environment) as program:
             while not chain.app.control.ping(timeout=0.5):
                 if program.poll() is not None:
-                    raise RuntimeError("the worker of the Celery chain did not start")
+                    raise RuntimeError(f"the worker of the chain did not start: {log.read_text()[-500:]}")
             begun, before = time.time(), track.chats()
             waiting = [chain.submit(path) for path in track.papers]
             track.await_half(before)
