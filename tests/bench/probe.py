@@ -86,9 +86,9 @@ class Probe:
                 )
         return seen
 
-    def commands(self) -> int:
-        """How many commands Redis was given."""
-        return sum(1 for _ in self._commands())
+    def commands(self, since: float) -> int:
+        """How many commands Redis was given from a moment on."""
+        return sum(at >= since for at, *_ in self._commands())
 
     def _commands(self) -> Iterator[tuple[float, bytes, bytes, bytes]]:
         with self._file.open("rb") as lines:

@@ -58,7 +58,8 @@ def run(scale: float) -> BenchResult:
 def _result(at_home: House, double: OllamaDouble, count: int, wall: float) -> BenchResult:
     order = at_home.gpu_times()
     units = [unit for _, unit in order]
-    shoebox = swaps(unit.model for unit in units)
+    workers = {times.worker_pid for times, _ in order}
+    shoebox = sum(swaps(unit.model for times, unit in order if times.worker_pid == one) for one in workers)
     document_by_document = swaps(unit.model for unit in sorted(units, key=_by_document))
     stage_by_stage = swaps(unit.model for unit in sorted(units, key=_by_stage))
     scans = len({unit.document for unit in units if unit.stage is Stage.OCR})
@@ -72,6 +73,7 @@ def _result(at_home: House, double: OllamaDouble, count: int, wall: float) -> Be
             "swaps, documents in order, each through its stages": document_by_document,
             "swaps, first in first out, all documents handed in at once": stage_by_stage,
             "loads of models that the server counted": len(double.loads()),
+            "swaps that the workers told of": sum(unit.swaps for unit in units),
             "wall, s": wall,
         },
         ratios={
