@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from app.checks import Check, Verdict
+from app.classifier_check import check_image_classifiers
 from app.model_server import ask_model_server, missing_models
 from app.ocr_check import check_ocr_engine
 from app.services import find_server, status
@@ -50,6 +51,7 @@ def run_checks(settings: Settings) -> list[Check]:
         check_llm_server,
         check_search,
         check_gpu,
+        check_image_classifiers,
         check_memory,
         check_terminal,
     )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from app.looks import look_record
 from tasks.boxes import Box, box_of
 from tasks.calibration import Sureness
 from tasks.documents import Field, Page
@@ -106,6 +107,7 @@ def full_record(ledger: Ledger, document: DocumentRow) -> dict[str, Any]:
     return {
         **asdict(make_row(document)),
         "evidence": list(document.evidence),
+        "look": look_record(ledger, document),
         "fields": [field_dict(field, sureness, pages) for field in ledger.fields(document.id)],
         "corrections": [asdict(correction) for correction in corrections(ledger, document.id)],
         "read_share": document.read_share,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from app.listing import field_box, make_row
+from app.looks import look_line
 from app.plain_text import visible, visible_lines
 from tasks.boxes import Box
 from tasks.calibration import Sureness
@@ -16,7 +17,7 @@ from tasks.said import ACCEPTED, BY_PERSON, EVIDENCE, YES, Correction, correctio
 def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterator[str]:
     """What is known about a document; with its text if asked for."""
     sureness = Sureness(ledger, document)
-    yield from _heading(document, sureness.of_category())
+    yield from _heading(document, sureness.of_category(), look_line(ledger, document))
     fields, pages = ledger.fields(document.id), ledger.pages(document.id)
     if fields:
         yield ""
@@ -37,7 +38,7 @@ def report(ledger: Ledger, document: DocumentRow, *, with_text: bool) -> Iterato
         yield from _page_lines(pages, with_text=with_text)
 
 
-def _heading(document: DocumentRow, sure: float | None) -> Iterator[str]:
+def _heading(document: DocumentRow, sure: float | None, image: str) -> Iterator[str]:
     row = make_row(document)
     yield f"{row.id}  {visible(row.name)}"
     state = row.state if row.state != "running" else f"running ({row.stage})"
@@ -51,6 +52,7 @@ def _heading(document: DocumentRow, sure: float | None) -> Iterator[str]:
         else:
             facts["category"] = f"{row.category} ({sure or 0:.0%}, by {reader})"
             facts["because"] = "; ".join(document.evidence)
+        facts["image"] = image
         if document.read_share < 1:
             facts["read"] = f"{document.read_share:.0%} of the text"
     facts |= {"message": row.message, "remedy": row.remedy}

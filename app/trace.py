@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from app.looks import look_line
 from app.plain_text import visible, visible_lines
 from tasks.engines.llm.base import CallTrace
 from tasks.ledger import DocumentRow, Ledger
@@ -9,6 +10,9 @@ from tasks.ledger import DocumentRow, Ledger
 
 def trace(ledger: Ledger, document: DocumentRow) -> Iterator[str]:
     """Every call to a language model about a document: what was asked, what came back, what it cost."""
+    if image := look_line(ledger, document):
+        yield f"image: {visible(image)}"
+        yield ""
     calls = ledger.calls(document.id)
     if not calls:
         yield "No language model was asked about this document."

@@ -8,7 +8,7 @@ those of the oldest document first. It is never given what it cannot run.
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
-from tasks.capability import LOADS_NOTHING, runnable
+from tasks.capability import is_light, light, runnable
 from tasks.circuit import load_circuit
 from tasks.documents import Stage, Value
 from tasks.errors import ConfigError
@@ -107,7 +107,7 @@ class Assigner:
 
     def _find(self, queue: str, worker: Presence, model: str, room: int) -> list[UnitRow]:
         """Units for a model, and such that need none: those of the last document first."""
-        models = {model, *LOADS_NOTHING} - {""}
+        models = {model, *light(worker)} - {""}
         given = self._given(worker)
         chosen: dict[int, UnitRow] = {}
         for document in (given.document, None) if given else (None,):
@@ -128,7 +128,7 @@ class Assigner:
         wanted = self._board.wanted_by_others(self._ledger.home, queue)
         for model, since in waiting_models(self._ledger, queue, with_llm=self._with_llm).items():
             wanted[model] = min(since, wanted.get(model, since))
-        possible = runnable(worker) - LOADS_NOTHING - set(blocked)
+        possible = runnable(worker) - light(worker) - set(blocked)
         peers = [one for one in self._workers if one != worker and queue in one.queues]
         return next_model(
             self._current(worker),
@@ -170,7 +170,7 @@ class Assigner:
             if self._is_followed(unit):
                 self._followed.add(worker.worker)
         if handed:
-            loads = [unit.model for unit in handed if unit.model not in LOADS_NOTHING]
+            loads = [unit.model for unit in handed if not is_light(unit.model)]
             given = self._given(worker)
             model = loads[-1] if loads else given.model if given else ""
             note = _Given(document=handed[-1].document, model=model)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from tasks.engines import OFFLINE
+from tasks.image_classifiers import is_look_model
 from tasks.orders import Presence
 from tasks.planning import PADDLEOCR
 from tasks.queues import worker_queue
@@ -27,7 +28,17 @@ def usable(presences: Iterable[Presence]) -> list[Presence]:
 def runnable(presence: Presence) -> frozenset[str]:
     """The models that a worker can run, in each spelling that a unit may have: see `routing.same_model`."""
     bare = {info.name.removesuffix(":latest") for info in presence.models}
-    return _ANYWHERE | bare | {f"{name}:latest" for name in bare}
+    return _ANYWHERE | light(presence) | bare | {f"{name}:latest" for name in bare}
+
+
+def light(presence: Presence) -> frozenset[str]:
+    """What it can run at any time: image classifiers are small and stay loaded beside other models."""
+    return LOADS_NOTHING | {one.model for one in presence.image_classifiers}
+
+
+def is_light(model: str) -> bool:
+    """Whether a unit for this model leaves what a worker has loaded as it is."""
+    return model in LOADS_NOTHING or is_look_model(model)
 
 
 def worker_with(presences: Iterable[Presence], queue: str, model: str) -> str:

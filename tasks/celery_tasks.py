@@ -103,6 +103,10 @@ def render(self: Any, order: dict[str, Any]) -> None:
 def _rendered(order: Order) -> list[bytes]:
     from tasks.stages.ocr import render as stage
 
+    if order.stage is Stage.LOOK:  # so small that it tells nothing of what page images take up
+        from tasks.stages.look import draw
+
+        return draw(order, get_settings())
     with open_ledger() as ledger:
         if order.stage is Stage.OCR:
             payload = stage(order, get_settings())
@@ -115,7 +119,7 @@ def _rendered(order: Order) -> list[bytes]:
 
 def _queue_behind(order: Order) -> str:
     """The queue of a unit whose pages have been rendered."""
-    llm = None if order.stage is Stage.OCR else ReadParams.model_validate(order.params).llm
+    llm = None if order.stage in {Stage.OCR, Stage.LOOK} else ReadParams.model_validate(order.params).llm
     return CPU_QUEUE if llm and llm.on_cpu else GPU_QUEUE
 
 
@@ -126,6 +130,20 @@ def ocr(self: Any, order: dict[str, Any]) -> None:
 
     parsed = Order.model_validate(order)
     _run(self, parsed, lambda images: read_pages(parsed, images, get_settings()), needs_payload=True)
+
+
+@shared_task(name=unit_task(Stage.LOOK), bind=True)
+def look(self: Any, order: dict[str, Any]) -> None:
+    """Look at page images with an image classifier."""
+    from tasks.stages.look import look_at
+
+    parsed = Order.model_validate(order)
+    _run(
+        self,
+        parsed,
+        lambda images: _result(look_at(parsed, images, get_settings())),
+        needs_payload=True,
+    )
 
 
 def _read(task: Any, order: Order) -> None:

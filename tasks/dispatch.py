@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tasks.assigning import SHARED_QUEUES, Assigner
 from tasks.broker_messages import Message, take_back, unit_messages
-from tasks.capability import LOADS_NOTHING, runnable, usable
+from tasks.capability import is_light, runnable, usable
 from tasks.circuit import load_circuit
 from tasks.documents import Failure, State
 from tasks.exchange import Exchange, Trace
@@ -179,5 +179,5 @@ class Dispatcher:
 
 def _could_run(worker: Presence, unit: UnitRow, turn: Turn | None) -> bool:
     """Whether an idle worker could begin a unit at once, without loading anything."""
-    is_ready = unit.model in LOADS_NOTHING or (turn is not None and turn.model == unit.model)
+    is_ready = is_light(unit.model) or (turn is not None and turn.model == unit.model)
     return unit.queue in worker.queues and unit.model in runnable(worker) and is_ready

@@ -37,6 +37,8 @@ class Stage(StrEnum):
 
     EXTRACT = "extract"
     OCR = "ocr"
+    LOOK = "look"
+    """Optional: an image classifier of the user's own looks at pages, as evidence beside the text."""
     CLASSIFY = "classify"
     ANALYSE = "analyse"
 

@@ -23,6 +23,7 @@ from tasks.examples import Change
 from tasks.exchange import Exchange, connect
 from tasks.homes import announce_home
 from tasks.ledger import DocumentRow, Ledger
+from tasks.look_planning import note_classifiers
 from tasks.meaning.keeper import Keeper
 from tasks.notify.daily import day_due
 from tasks.notify.deliver import Delivery
@@ -180,6 +181,7 @@ class Home:
             announce_home(self.exchange, self.ledger.home)
             self.dispatcher.tell_demand()
             self._look_at_models()
+            self._look_at_classifiers()
             check_depths(self.ledger, self.settings, self.exchange.presence(), time.time())
             self._look_at_notices()
         self.release()
@@ -203,6 +205,12 @@ class Home:
         for document in self.pipeline.upgrade_all(circuit.documents_at_once):
             self._tell(document)
 
+    def _look_at_classifiers(self) -> None:
+        """Note which image classifiers there are; let go what waits for one that there is no longer."""
+        with self.ledger.transaction():
+            note_classifiers(self.ledger, usable(self.exchange.presence()))
+        self.pipeline.give_up_looks()
+
     def _look_at_notices(self) -> None:
         """Send for the digest whose time was missed, and for delivery; both are done beside the records."""
         if day_due(self.ledger, self.settings, time.time()) is not None:
@@ -221,7 +229,7 @@ class Home:
     def _publish(self, order: Order, queue: str) -> None:
         """Hand out a released unit, with its payload where home has it at hand."""
         try:
-            if order.stage is Stage.OCR or self._shows_pages(order):
+            if order.stage in {Stage.OCR, Stage.LOOK} or self._shows_pages(order):
                 publish_render(order)
                 return
             if order.stage in {Stage.CLASSIFY, Stage.ANALYSE}:

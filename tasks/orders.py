@@ -8,6 +8,7 @@ from tasks.documents import Failure, Stage, Value
 from tasks.engines.llm.base import CallTrace, ModelInfo
 from tasks.examples import Example
 from tasks.gpu import Gpu
+from tasks.image_classifiers import ImageClassifier
 
 
 class Order(Value):
@@ -83,6 +84,8 @@ class Presence(Value):
     """That some home has another version of Shoebox, in words."""
     ocr_device: str = ""
     """Where its OCR engine is loaded now: `cpu`, or a GPU such as `gpu:0`; empty if it is not loaded."""
+    image_classifiers: tuple[ImageClassifier, ...] = Field(default=(), max_length=64)
+    """Those that it can run, if it serves the gpu queue."""
 
 
 class ExtractParams(Value):

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import planning, spool
+from tasks import look_planning, planning, spool
 from tasks.circuit import load_circuit
 from tasks.corrections import put_correction
 from tasks.documents import FINAL_STATES, Field, Stage, State
@@ -22,6 +22,7 @@ from tasks.typed_values import CorrectionError, normalised
 from tasks.units import (
     MAX_MODEL_FAILURES,
     delete_units,
+    mark_ended,
     set_urgent,
     units_of,
 )
@@ -316,6 +317,14 @@ class Pipeline(Way):
                 self._advance(held)
             if why := circuit.why_none(self.settings):
                 tell_why(self.ledger, why)
+
+    def give_up_looks(self) -> None:
+        """Go on with documents that could only wait for an image classifier that no worker has any more."""
+        with self.ledger.transaction():
+            for left in look_planning.stranded_looks(self.ledger):
+                reason = look_planning.nobody_has(str(left.params["classifier"]))
+                mark_ended(self.ledger, left.id, State.CANCELLED, message=reason)
+                self._advance(left.document)
 
     def upgrade_all(self, count: int) -> list[DocumentRow]:
         """Read documents that have a provisional result with the language model, if theirs can be asked.

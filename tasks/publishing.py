@@ -31,7 +31,7 @@ _RENDER_SECONDS_PER_PAGE = 20.0
 
 def publish_render(order: Order) -> None:
     """Have the pages that a unit needs rendered at home; the unit is handed on from there."""
-    seconds = len(image_pages(order.stage, order.params)) * _RENDER_SECONDS_PER_PAGE
+    seconds = max(1, len(image_pages(order.stage, order.params))) * _RENDER_SECONDS_PER_PAGE
     _send_order(RENDER_TASK, order, home_queue(order.home), seconds, suffix=".render")
 
 
@@ -58,6 +58,8 @@ def time_limit(order: Order, settings: Settings) -> float:
             return settings.extract_seconds
         case Stage.OCR:
             return len(OcrParams.model_validate(order.params).pages) * settings.page_seconds
+        case Stage.LOOK:
+            return settings.reply_seconds
         case _:
             is_llm = ReadParams.model_validate(order.params).llm is not None
             return settings.llm_unit_seconds if is_llm else settings.reply_seconds

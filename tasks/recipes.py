@@ -19,6 +19,7 @@ from tasks.check_digits import NumberKind
 from tasks.documents import Stage, Value
 from tasks.errors import ConfigError
 from tasks.model_names import ModelName
+from tasks.recipe_images import ImageClassifierUse, listed_labels
 from tasks.recipe_lines import line_of
 
 BUILTIN = "builtin"
@@ -133,16 +134,29 @@ class Recipe(Value):
     name: Name
     categories: tuple[Category, ...] = Field(min_length=1, max_length=40)
     models: RecipeModels = RecipeModels()
+    image_classifier: ImageClassifierUse | None = Field(default=None, exclude_if=lambda use: use is None)
+    """What looks at the pages before the text is classified, if anything does."""
+
+    @model_validator(mode="after")
+    def _labels_mean_categories(self) -> Self:
+        labels = self.image_classifier.labels if self.image_classifier else ()
+        for label in labels:
+            if label.category not in self.category_names:
+                raise ValueError(
+                    f"the label {label.name!r} of the image classifier means {label.category!r}, "
+                    "which is no category"
+                )
+        return self
 
     @cached_property
     def version(self) -> str:
         """Twelve hex digits that change with the content; part of the key of stored results.
 
         Not with the models: that key names the one that made the result, so another model for one category
-        makes nothing stale that others have read.
+        makes nothing stale that others have read. Nor with what looks at images, on which no reading depends.
         """
-        content = self.model_dump_json(exclude={"models": True, "categories": {"__all__": {"model"}}})
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        without = {"models": True, "image_classifier": True, "categories": {"__all__": {"model"}}}
+        return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()[:12]
 
     def model_for(self, stage: Stage, category: str = "") -> str | None:
         """The language model that the recipe names for a stage, or for analyse of a category, if it does."""
@@ -227,6 +241,8 @@ def _builtin() -> Recipe:
 
 def _tables_to_lists(data: dict[str, Any], name: str) -> dict[str, Any]:
     """Turn `[categories.NAME]` tables into the lists of the models, and add `other` if it is not there."""
+    if "image_classifier" in data:
+        data = {**data, "image_classifier": listed_labels(data["image_classifier"])}
     categories = data.get("categories")
     if not isinstance(categories, dict):
         return {**data, "name": name, "categories": None}
@@ -277,6 +293,7 @@ def _toml_path(loc: tuple[str | int, ...], listed: Any) -> list[str]:
         elif isinstance(node, dict):
             path.append(str(node.get("name") or node.get("word") or part))
         # Other list items, such as one label of many, belong to the key that holds the list.
-    if path[-1:] in (["name"], ["word"], ["weight"]) and len(path) > 1:
+    is_of_evidence = path[-1:] == ["weight"] and "evidence" in path
+    if len(path) > 1 and (path[-1] in {"name", "word"} or is_of_evidence):
         path.pop()  # the key itself is the name, and evidence is written `word = weight`
     return path

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+from tasks.agreement import combined
 from tasks.corrections import with_corrections
 from tasks.documents import Analysis, Classification, Extraction, Field, OcrResult, PartAnalysis, Stage
 from tasks.engines.llm.base import CallTrace
 from tasks.ledger import DocumentRow, Ledger
+from tasks.looks import Look, LookParams, sighting
 from tasks.orders import ReadParams
 from tasks.read_planning import load_estimate, save_estimate
 from tasks.recipes import COLUMN_ROLES, Category, Recipe
@@ -27,6 +29,8 @@ def apply_result(
             _apply_extraction(ledger, document, Extraction.model_validate(result))
         case Stage.OCR:
             _apply_ocr(ledger, document, OcrResult.model_validate(result))
+        case Stage.LOOK:
+            _check_look(ended, Look.model_validate(result))
         case Stage.CLASSIFY:
             _apply_classification(ledger, recipe, document, ended, Classification.model_validate(result))
         case Stage.ANALYSE:
@@ -51,11 +55,21 @@ def put_unread_pages(ledger: Ledger, document: DocumentRow, errors: dict[int, st
     ledger.put_pages(document.id, [page.model_copy(update={"error": errors[page.number]}) for page in pages])
 
 
+def _check_look(ended: UnitRow, look: Look) -> None:
+    """A look changes nothing by itself: it is evidence when the document is classified."""
+    asked = [page.number for page in LookParams.model_validate(ended.params).pages]
+    if [page.page for page in look.pages] != asked:
+        raise ValueError("it is not about the pages that were to be looked at")
+
+
 def _apply_classification(
     ledger: Ledger, recipe: Recipe, document: DocumentRow, ended: UnitRow, found: Classification
 ) -> None:
     if found.category not in recipe.category_names:
         raise ValueError(f"category {found.category!r} is not in the recipe {recipe.name!r}")
+    seen = sighting(ledger, document.id)
+    if seen is not None and seen.params is not None and seen.look is not None:
+        found = combined(found, seen.params, seen.look)
     ledger.update_document(
         document.id,
         category=found.category,

@@ -1,12 +1,14 @@
 """Why a person should look at a document that was read to the end."""
 
+from tasks.agreement import contradiction
 from tasks.calibration import Sureness
 from tasks.checks import failed_checks
 from tasks.documents import Page, TextSource
 from tasks.errors import ConfigError
 from tasks.ledger import DocumentRow, Ledger
+from tasks.looks import sighting, text_classification
 from tasks.recipes import COLUMN_ROLES, load_recipe
-from tasks.said import is_accepted
+from tasks.said import EVIDENCE, is_accepted
 from tasks.settings import Settings
 from tasks.units import MAX_MODEL_FAILURES, units_of
 
@@ -24,6 +26,7 @@ def review_reasons(ledger: Ledger, settings: Settings, document: DocumentRow) ->
         )
     else:
         reasons += _uncertain_category(settings, document, sureness)
+    reasons += _contradicted_category(ledger, settings, document)
     reasons += _doubtful_values(ledger, settings, document, sureness)
     if failure := model_failure(ledger, document):
         reasons.append(failure)
@@ -35,6 +38,17 @@ def _uncertain_category(settings: Settings, document: DocumentRow, sureness: Sur
     if sure >= settings.review_below:
         return []
     return [f"The category {document.category!r} is uncertain ({sure:.0%})."]
+
+
+def _contradicted_category(ledger: Ledger, settings: Settings, document: DocumentRow) -> list[str]:
+    """The pages look like one category and the text says another, and both are sure."""
+    if document.evidence == EVIDENCE:  # a person has said which it is
+        return []
+    seen, text = sighting(ledger, document.id), text_classification(ledger, document.id)
+    if seen is None or seen.params is None or seen.look is None or text is None:
+        return []
+    reason = contradiction(text, seen.params, seen.look, settings.review_below)
+    return [reason] if reason else []
 
 
 def _doubtful_values(

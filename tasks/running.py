@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from tasks.capability import LOADS_NOTHING
+from tasks.capability import is_light
 from tasks.documents import Failure
 from tasks.engines.llm.base import CallTrace
 from tasks.errors import FileError, ShoeboxError
@@ -98,7 +98,7 @@ def run_unit(
     if token is None:
         log.info("%s: dropped: done, cancelled or taken", order.task_id)
         return False
-    if order.target and order.model and order.model not in LOADS_NOTHING:
+    if order.target and order.model and not is_light(order.model):
         _begin_turn(exchange, order)
     started = time.monotonic()
     with _keeper(exchange, order, token, lease_seconds):

@@ -61,7 +61,17 @@ def reader(ledger: Ledger, document: DocumentRow, stage: Stage) -> Giver:
     done = [unit for unit in units_of(ledger, document.id, stage) if unit.state is State.DONE]
     if not done:
         return Giver()
-    return Giver(done[-1].reader, done[-1].is_llm)
+    name = done[-1].reader
+    if stage is Stage.CLASSIFY and (eyes := _looked_with(ledger, document)):
+        # The confidence is another one than that of the text alone, and is worth something else.
+        name = f"{name} with image classifier {eyes}"
+    return Giver(name, done[-1].is_llm)
+
+
+def _looked_with(ledger: Ledger, document: DocumentRow) -> str:
+    """The image classifier that had a say in the category; empty for none."""
+    done = [unit for unit in units_of(ledger, document.id, Stage.LOOK) if unit.state is State.DONE]
+    return str(done[-1].params["classifier"]) if done else ""
 
 
 def corrections(ledger: Ledger, document: str) -> list[Correction]:

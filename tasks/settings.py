@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     page_seconds: float = Field(default=60.0, gt=0)
     """Hard time limit of OCR for one page, in seconds; a window of pages gets the sum."""
     reply_seconds: float = Field(default=120.0, gt=0)
-    """Hard time limit of one classify or analyse unit of the offline engine, in seconds."""
+    """Hard time limit of one classify or analyse unit of the offline engine, or of one look, in seconds."""
 
     render_dpi: int = Field(default=200, ge=72, le=600)
     """Resolution at which PDF pages are rendered for OCR."""

@@ -132,6 +132,20 @@ def outstanding(ledger: Ledger, queue: str | None = None) -> list[UnitRow]:
     return [_unit(row) for row in rows]
 
 
+def not_begun(ledger: Ledger, queue: str, prefix: str) -> list[UnitRow]:
+    """Units for models whose names begin so that no worker has begun, as far as home knows."""
+    after = f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
+    found = [
+        _unit(row)
+        for state in ("waiting", "queued")  # each has an index of its own
+        for row in ledger.db.execute(
+            f"SELECT * FROM units WHERE state = '{state}' AND queue = ? AND model >= ? AND model < ?",
+            (queue, prefix, after),
+        )
+    ]
+    return sorted(found, key=lambda unit: unit.id)
+
+
 _NOT_LLM = "(stage NOT IN ('classify', 'analyse') OR model = 'offline')"
 
 

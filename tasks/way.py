@@ -7,7 +7,7 @@ outcome that arrives twice, or late, changes nothing.
 import time
 from typing import Any
 
-from tasks import planning, read_planning, spool
+from tasks import look_planning, planning, read_planning, spool
 from tasks.circuit import Circuit, load_circuit, save_circuit
 from tasks.documents import (
     FINAL_STATES,
@@ -140,7 +140,7 @@ class Way:
             put_unread_pages(self.ledger, document, dict.fromkeys(numbers, failure.message))
         elif ended.is_llm:
             self.fall_back(document)
-        else:
+        elif ended.stage is not Stage.LOOK:  # without that one the document goes on
             self._finish(document, state, failure.message, failure.remedy)
 
     def _split_window(self, document: DocumentRow, ended: UnitRow) -> bool:
@@ -211,11 +211,15 @@ class Way:
         return self._begin_reading(document)
 
     def _begin_reading(self, document: DocumentRow) -> tuple[Stage, list[UnitPlan]]:
-        """Classify; or analyse at once where a person has said what the category is."""
+        """Have it looked at and classify; or analyse at once where a person has said what the category is."""
         recipe = load_recipe(document.recipe, self.settings.recipes_path)
         put_sketch(self.ledger, document.id, planning.document_text(self.ledger, document))
         if put_given_category(self.ledger, document, recipe):
             return Stage.ANALYSE, self._plan_reading(self._document(document.id), Stage.ANALYSE)
+        if document.stage is not Stage.LOOK and (
+            looks := look_planning.plan_look(self.ledger, document, recipe)
+        ):
+            return Stage.LOOK, looks
         return Stage.CLASSIFY, self._plan_reading(document, Stage.CLASSIFY)
 
     def _enter_what_was_said(self, document: DocumentRow) -> None:

@@ -7,6 +7,7 @@ import threading
 import warnings
 from typing import Any
 
+from tasks.classifier_watch import ClassifierWatch
 from tasks.exchange import Exchange
 from tasks.gpu import VISIBLE_DEVICES, GpuWatch
 from tasks.homes import fit, homes_up
@@ -99,8 +100,12 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
         )
         models = ModelWatch(settings, leaving) if queue != HOME_QUEUE else None
         gpus = GpuWatch(leaving) if queue == GPU_QUEUE else None
+        classifiers = ClassifierWatch(settings, leaving) if queue == GPU_QUEUE else None
         announcing = threading.Thread(
-            target=_announce, args=(presence, leaving, models, gpus), daemon=True, name="presence"
+            target=_announce,
+            args=(presence, leaving, models, gpus, classifiers),
+            daemon=True,
+            name="presence",
         )
         announcing.start()
         announcers.append(announcing)
@@ -203,7 +208,11 @@ def _home_queue(settings: Settings) -> str:
 
 
 def _announce(
-    presence: Presence, leaving: threading.Event, models: ModelWatch | None, gpus: GpuWatch | None
+    presence: Presence,
+    leaving: threading.Event,
+    models: ModelWatch | None,
+    gpus: GpuWatch | None,
+    classifiers: ClassifierWatch | None,
 ) -> None:
     from redis.exceptions import RedisError
 
@@ -219,6 +228,7 @@ def _announce(
                     "llm_problem": seen.llm_problem,
                     "gpus": gpus.seen if gpus else (),
                     "ocr_device": told(),
+                    "image_classifiers": classifiers.seen if classifiers else (),
                     "version_problem": problem,
                 }
             )

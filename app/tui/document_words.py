@@ -26,11 +26,16 @@ _STYLES = {
 }
 
 
-def heading(document: DocumentRow, row: Overview, place: str) -> Content:
-    """Name, state, category and engine, title, and what is wrong. `place` says where it is in the In-tray."""
+def heading(document: DocumentRow, row: Overview, place: str, image: str = "") -> Content:
+    """Name, state, category and engine, title, and what is wrong.
+
+    `place` says where it is in the In-tray, `image` what its pages look like.
+    """
     lines = [plain(document.name, "bold") + plain(f"   {place}", "dim"), _state(document, row)]
     if document.title and document.title != document.name:
         lines.append(plain(document.title))
+    if image:
+        lines.append(plain(f"image: {image}", "dim"))
     if document.message:
         lines.append(plain(" ".join((document.message, document.remedy)).strip(), "$text-warning"))
     return Content("\n").join(lines)

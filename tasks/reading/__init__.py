@@ -1,13 +1,14 @@
 """Reading files: the text of a document by page, and page images for OCR.
 
 `extract` reads a file, `render` draws one of its pages as PNG, `decode` turns that PNG into an array on the
-worker that reads it, `picture` draws a page for a model to look at, `text_score` says how far a text layer
+worker that reads it, `picture` draws a page for a model to look at, `fitted` one for an image
+classifier, `text_score` says how far a text layer
 can be trusted. Importing this package is cheap; each function imports the library it needs. The parsers are
-native code: a process that calls `extract`, `render` or `picture` must be one that may die.
+native code: a process that calls `extract`, `render`, `picture` or `fitted` must be one that may die.
 """
 
 from tasks.reading.files import extract
-from tasks.reading.rendering import decode, picture, render
+from tasks.reading.rendering import decode, fitted, picture, render
 from tasks.reading.text_score import text_score
 
-__all__ = ["decode", "extract", "picture", "render", "text_score"]
+__all__ = ["decode", "extract", "fitted", "picture", "render", "text_score"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.errors import FileError
+from tasks.image_classifiers import InputForm
 from tasks.reading.files import locate
 from tasks.reading.images import render_image
 from tasks.reading.kinds import IMAGES, Kind
@@ -46,17 +47,28 @@ def picture(path: Path, mime: str, number: int, rotation: int, settings: Setting
     Raises:
         FileError: as `render`.
     """
-    from PIL import Image
-
-    turns = {
-        90: Image.Transpose.ROTATE_270,  # Pillow turns the other way
-        180: Image.Transpose.ROTATE_180,
-        270: Image.Transpose.ROTATE_90,
-    }
-    image = _drawn(path, mime, number, settings)
-    if rotation:
-        image = image.transpose(turns[rotation])
+    image = _turned(_drawn(path, mime, number, settings), rotation)
     return _jpeg(_without_needless_colour(_at_most(image, PICTURE_SIDE, PICTURE_PIXELS)))
+
+
+def fitted(path: Path, mime: str, number: int, rotation: int, form: InputForm, settings: Settings) -> bytes:
+    """Page `number` (1-based) of a file as an image classifier wants it: PNG, gray or RGB, of `form`'s size.
+
+    It is turned clockwise by `rotation` degrees. The same page gives the same bytes.
+
+    Raises:
+        FileError: as `render`.
+    """
+    from PIL import Image, ImageOps
+
+    image = _turned(_drawn(path, mime, number, settings), rotation)
+    size = form.width, form.height
+    if form.resize == "stretch":
+        image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    else:
+        colour = form.pad if image.mode == "L" else (form.pad, form.pad, form.pad)
+        image = ImageOps.pad(image, size, Image.Resampling.BILINEAR, color=colour)
+    return _png(image)
 
 
 def decode(png: bytes) -> "NDArray[np.uint8]":
@@ -82,6 +94,18 @@ def _drawn(path: Path, mime: str, number: int, settings: Settings) -> "Image":
         if place.mime in IMAGES:
             return render_image(place.path, place.name, Kind(place.mime), place.number, settings)
     raise FileError(f"Page {number} is text, of which there is no image.")
+
+
+def _turned(image: "Image", rotation: int) -> "Image":
+    """The image turned clockwise by so many degrees: 0, 90, 180 or 270."""
+    from PIL import Image
+
+    turns = {
+        90: Image.Transpose.ROTATE_270,  # Pillow turns the other way
+        180: Image.Transpose.ROTATE_180,
+        270: Image.Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[rotation]) if rotation else image
 
 
 def _at_most(image: "Image", side: int, pixels: int) -> "Image":

@@ -8,6 +8,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
+from app.looks import look_line
 from app.requests import Correct
 from app.tui.actions import DocumentActions
 from app.tui.document_words import field_lines, heading
@@ -149,7 +150,7 @@ What you corrected stays, also when the document is read again."""
         if position is not None:
             self._place = position
         place = "" if position is None else f"{position + 1:,} of {len(self.shell.store.view):,}"
-        self.query_one("#heading", Static).update(heading(document, row, place))
+        self.query_one("#heading", Static).update(heading(document, row, place, look_line(ledger, document)))
         self.query_one(DocumentText).load(document)
         lines = field_lines(document, ledger.fields(self._document_id), Sureness(ledger, document))
         await self.query_one(FieldList).show(list(lines), document.id, doubted=_doubted(document))
