@@ -59,9 +59,10 @@ def combined(found: Classification, params: LookParams, look: Look) -> Classific
     }
     best = max(share, key=lambda name: (share[name], name == found.category))
     confidence = min(share[best] / (sum(share.values()) or 1.0), max(_MAX_CONFIDENCE, found.confidence))
-    words = (*found.evidence, evidence(params.classifier, seen))
-    if best != found.category:
-        words = (evidence(params.classifier, seen), f"the text alone says {found.category}")
+    said = _evidence(params.classifier, seen, best)
+    words = (
+        (*found.evidence, said) if best == found.category else (said, f"the text alone says {found.category}")
+    )
     return found.model_copy(update={"category": best, "confidence": round(confidence, 3), "evidence": words})
 
 
@@ -84,21 +85,26 @@ def _support(by_category: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def evidence(classifier: str, seen: Verdict) -> str:
-    """What the images say, in words."""
+def _evidence(classifier: str, seen: Verdict, category: str) -> str:
+    """What the images say, in words, beside the category that the document gets."""
     if not seen.category:
         return f"{classifier} sees {seen.label!r} ({seen.probability:.0%}), which is no category"
+    but = "" if seen.category == category else "though "
     named = "" if seen.label == seen.category else f", {seen.label!r}"
-    return f"it looks like {seen.category} ({seen.by_category[seen.category]:.0%} by {classifier}{named})"
+    return (
+        f"{but}it looks like {seen.category} ({seen.by_category[seen.category]:.0%} by {classifier}{named})"
+    )
 
 
 def contradiction(found: Classification, params: LookParams, look: Look, sure_text: float) -> str:
     """Why a person should look: the images are sure of one category and the text of another; else empty.
 
-    `sure_text` is the confidence from which the text counts as sure.
+    A category that no label means is not contradicted: the images could not have said it. `sure_text` is the
+    confidence from which the text counts as sure.
     """
     seen = verdict(params, look)
-    if not seen.category or seen.category == found.category or found.confidence < sure_text:
+    could_agree = found.category in seen.by_category
+    if not could_agree or seen.category in {"", found.category} or found.confidence < sure_text:
         return ""
     sure = seen.by_category[seen.category]
     if sure < params.use.review_above:

@@ -27,7 +27,7 @@ class ImageClassifierUse(Value):
     """`first`, or how many of the first pages."""
     labels: tuple[LabelMeans, ...] = Field(default=(), max_length=200)
     """Labels whose name is no category, with what they mean. Labels that mean nothing count for nothing."""
-    weight: float = Field(default=0.5, ge=0, le=2)
+    weight: float = Field(default=0.75, ge=0, le=2)
     """What the images count beside the text; 0: they are shown and change nothing."""
     review_above: float = Field(default=0.8, ge=0, le=1)
     """How sure the images must be for a contradiction to the text to send the document to review."""

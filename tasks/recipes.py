@@ -155,7 +155,7 @@ class Recipe(Value):
         Not with the models: that key names the one that made the result, so another model for one category
         makes nothing stale that others have read. Nor with what looks at images, on which no reading depends.
         """
-        without = {"models": True, "image_classifier": True, "categories": {"__all__": {"model"}}}
+        without: Any = {"models": True, "image_classifier": True, "categories": {"__all__": {"model"}}}
         return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()[:12]
 
     def model_for(self, stage: Stage, category: str = "") -> str | None:

@@ -7,6 +7,7 @@ from tasks.image_classifiers import ImageClassifier, InputForm
 from tasks.looks import Look, PageLook
 from tasks.orders import Presence
 from tasks.planning import GPU_QUEUE
+from tasks.settings import Settings
 
 RECIPE = """\
 [image_classifier]
@@ -28,6 +29,11 @@ describe = "Something written to somebody."
 
 [categories.contract]
 describe = "What was agreed."
+"""
+SIDECAR = """\
+labels = ["Rechnung", "letter", "photo"]
+width = 64
+height = 96
 """
 LABELS = ("Rechnung", "letter", "photo")
 CLASSIFIER = ImageClassifier(name="letters", digest="0123456789abcdef", form=InputForm(width=64, height=96))
@@ -51,3 +57,15 @@ def look(*pages: Mapping[str, float]) -> Look:
         for number, page in enumerate(pages, start=1)
     )
     return Look(labels=LABELS, pages=seen, device="cpu")
+
+
+def install(
+    settings: Settings, name: str = "letters", sidecar: str = SIDECAR, network: bytes = b"net"
+) -> Path:
+    """Puts a classifier into the folder of this machine. Its network need not be one."""
+    folder = settings.data_dir / "classifiers"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.toml").write_text(sidecar, encoding="utf-8")
+    path = folder / f"{name}.pt"
+    path.write_bytes(network)
+    return path

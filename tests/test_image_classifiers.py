@@ -1,5 +1,7 @@
 """Image classifiers on a machine, without torch: names, sidecars, what is announced, recipes, the doctor."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,26 +17,10 @@ from tasks.image_classifiers import (
     look_model,
     usable_classifiers,
 )
+from tasks.recipe_images import ImageClassifierUse
 from tasks.recipes import RecipeError, load_recipe, parse_recipe
 from tasks.settings import Settings
-from tests.looking import RECIPE, write_recipe
-
-SIDECAR = """\
-labels = ["Rechnung", "letter", "photo"]
-width = 64
-height = 96
-"""
-
-
-def install(
-    settings: Settings, name: str = "letters", sidecar: str = SIDECAR, network: bytes = b"net"
-) -> Path:
-    folder = settings.data_dir / "classifiers"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.toml").write_text(sidecar, encoding="utf-8")
-    path = folder / f"{name}.pt"
-    path.write_bytes(network)
-    return path
+from tests.looking import RECIPE, SIDECAR, install, write_recipe
 
 
 @pytest.fixture(params=[True])
@@ -205,3 +191,18 @@ def test_the_doctor_says_that_torch_is_missing_where_it_would_be_needed(
     check = check_image_classifiers(settings)
     assert check.verdict is Verdict.WARN
     assert "torch is not installed" in check.found and "Install torch" in check.remedy
+
+
+# The documentation
+
+
+def test_the_documented_sidecar_and_recipe_are_right(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "image-classifier.md").read_text(encoding="utf-8")
+    sidecar, asked = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert Sidecar.model_validate(tomllib.loads(sidecar)).labels == ("invoice", "Brief", "photo")
+    categories = RECIPE[RECIPE.index("[categories") :]
+    recipe = parse_recipe(f"{asked}\n{categories}".encode(), "own", "own.toml")
+    assert recipe.image_classifier is not None
+    defaults = ImageClassifierUse(model="papers")
+    assert f"| `weight` | {defaults.weight} |" in page
+    assert f"| `review_above` | {defaults.review_above} |" in page

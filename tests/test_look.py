@@ -13,6 +13,7 @@ from app.listing import full_record
 from app.looks import look_line
 from app.report import report
 from app.trace import trace
+from app.tui.document_words import heading
 from tasks.agreement import combined, contradiction, verdict
 from tasks.calibration import Sureness
 from tasks.capability import is_light, light, runnable
@@ -21,11 +22,12 @@ from tasks.documents import Classification, Extraction, Failure, Page, Stage, St
 from tasks.engines.torchscript import LookError
 from tasks.exchange import Exchange
 from tasks.home import Home
-from tasks.image_classifiers import ImageClassifier, InputForm
+from tasks.image_classifiers import ImageClassifier, InputForm, find_classifier
 from tasks.ledger import DocumentRow, Ledger
 from tasks.look_planning import known_classifiers, note_classifiers
 from tasks.looks import Look, LookParams, PageLook
 from tasks.orders import ImagePage, Order, Outcome
+from tasks.overview import overviews
 from tasks.pipeline import Pipeline
 from tasks.reading import decode
 from tasks.recipe_images import ImageClassifierUse, LabelMeans
@@ -35,7 +37,7 @@ from tasks.settings import Settings
 from tasks.stages import look as stage
 from tasks.stages.reading import read
 from tasks.units import UnitRow, mark_queued, unit, units_of
-from tests.looking import CLASSIFIER, LABELS, look, presence, write_recipe
+from tests.looking import CLASSIFIER, LABELS, install, look, presence, write_recipe
 from tests.samples import scans
 
 INVOICE = Classification(category="invoice", confidence=0.9, evidence=("'Invoice' on page 1",))
@@ -276,7 +278,7 @@ USE = ImageClassifierUse(model="letters", labels=(LabelMeans(name="Rechnung", ca
 CATEGORIES = ("invoice", "letter", "contract", "other")
 
 
-def asked(weight: float = 0.5, **given: Any) -> LookParams:
+def asked(weight: float = 0.75, **given: Any) -> LookParams:
     use = USE.model_copy(update={"weight": weight, **given})
     return LookParams(
         sha256="",
@@ -300,6 +302,7 @@ def test_agreement_makes_surer_and_contradiction_less_sure() -> None:
     assert "it looks like invoice (95% by letters, 'Rechnung')" in agreed.evidence
     against = combined(says("letter", 0.9), asked(), look({"Rechnung": 0.95, "letter": 0.05}))
     assert against.category == "letter" and 0.5 < against.confidence < 0.9
+    assert against.evidence == ("though it looks like invoice (95% by letters, 'Rechnung')",)
 
 
 def test_an_unsure_text_gives_way_to_a_sure_image_and_both_are_named() -> None:
@@ -359,6 +362,7 @@ def test_only_a_sure_image_against_a_sure_text_is_a_contradiction() -> None:
     assert contradiction(says("invoice", 0.9), asked(), sure, 0.5) == ""
     assert contradiction(says("letter", 0.9), asked(), look({"Rechnung": 0.7, "letter": 0.3}), 0.5) == ""
     assert contradiction(says("letter", 0.9), asked(), look({"photo": 1.0}), 0.5) == ""
+    assert contradiction(says("contract", 0.9), asked(), sure, 0.5) == ""  # no label means it
 
 
 def test_a_contradiction_sends_the_document_to_review_until_a_person_has_decided(desk: Desk) -> None:
@@ -503,3 +507,28 @@ def test_home_draws_a_page_of_just_the_size_that_is_wanted(
     assert image.shape == (100, 200, 3)
     assert bool(np.all(image[:, :40] == 7)) is white  # a page is higher than wide: its sides are filled
     assert image[:, 90:110].std() > 5
+
+
+def test_without_torch_the_unit_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr("tasks.engines.torchscript.importlib.import_module", missing)
+    stage._loaded.cache_clear()
+    install(settings)
+    here = find_classifier("letters", settings).announced
+    params = asked().model_copy(update={"digest": here.digest, "form": here.form})
+    order = Order(
+        home="h", unit=1, issue=1, document="d", stage=Stage.LOOK, params=params.model_dump(mode="json")
+    )
+    with pytest.raises(LookError, match="torch is not installed"):
+        stage.look_at(order, [b""], settings)
+
+
+def test_the_page_of_a_document_says_what_the_image_looks_like(desk: Desk) -> None:
+    desk.announce(CLASSIFIER)
+    document = desk.extracted()
+    desk.end(document, look({"Rechnung": 0.9, "letter": 0.1}))
+    row = desk.read_on(document)
+    shown = heading(row, overviews(desk.ledger, [row.id])[0], "1 of 1", look_line(desk.ledger, row)).plain
+    assert "image: Rechnung 90%, letter 10%, photo 0%, by letters on cpu; the text says invoice" in shown
