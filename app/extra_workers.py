@@ -107,20 +107,14 @@ class ExtraWorker:
         self._reading.join(_READ_SECONDS)
 
 
-Start = Callable[[tuple[str, ...]], ExtraWorker]
-
-
 class ExtraWorkers:
     """The rule: when to start one, when to stop them, when to try again."""
 
-    def __init__(
-        self, settings: Settings, start: Start = ExtraWorker, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
         self.workers: dict[ExtraWorker, float] = {}
         """Those that run, with the time of their start."""
         self.problem = ""
-        self._start = start
         self._clock = clock
         self._too_long = 0
         """How often in a row the queue was too long."""
@@ -164,7 +158,7 @@ class ExtraWorkers:
         self.workers.clear()
 
     def _start_one(self, depth: int, now: float) -> None:
-        worker = self._start(self.settings.extra_worker_command)
+        worker = ExtraWorker(self.settings.extra_worker_command)
         log.info("The gpu queue has %d units to do: %s is started.", depth, worker.name)
         self.workers[worker] = now
         self._next_start = now + COMING_SECONDS
