@@ -12,6 +12,8 @@ from tasks.image_classifiers import (
     has_torch,
     list_classifiers,
 )
+from tasks.ledger import Ledger
+from tasks.look_planning import known_classifiers
 from tasks.recipes import Recipe, list_recipes, load_recipe
 from tasks.settings import Settings
 
@@ -37,7 +39,8 @@ def check_image_classifiers(settings: Settings) -> "Check":
         return Check(_NAME, Verdict.WARN, words, "Correct what it names; documents are read without it.")
     if found and not has_torch():
         return Check(_NAME, Verdict.WARN, words, "Install torch, or move them to a machine that has it.")
-    if missing := [name for name in wanted if not _is_here(wanted[name], found)]:
+    there = {*found, *_elsewhere(settings)}
+    if missing := [name for name, recipe in wanted.items() if not _is_among(recipe, there)]:
         where = classifiers_dir(settings)
         remedy = (
             f"If no other worker has it, documents of {', '.join(missing)} are read without. {where}: {_PAGE}"
@@ -73,8 +76,16 @@ def _words(one: Installed) -> str:
     return f"{one.announced.name} ({len(one.sidecar.labels)} labels, {form.width} x {form.height})"
 
 
-def _is_here(recipe: Recipe, found: dict[str, Installed]) -> bool:
-    return recipe.image_classifier is not None and recipe.image_classifier.model in found
+def _elsewhere(settings: Settings) -> set[str]:
+    """Those that workers have announced to this home."""
+    if not settings.ledger_path.exists():
+        return set()
+    with Ledger.open(settings) as ledger:
+        return {one.name for one in known_classifiers(ledger)}
+
+
+def _is_among(recipe: Recipe, there: set[str]) -> bool:
+    return recipe.image_classifier is not None and recipe.image_classifier.model in there
 
 
 def _notes(recipe: Recipe, found: dict[str, Installed]) -> list[str]:

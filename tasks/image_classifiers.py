@@ -23,6 +23,7 @@ from tasks.settings import Settings
 
 _NAME = r"[a-z0-9][a-z0-9_-]{0,39}"
 ENDING = ".pt"
+MAX_ANNOUNCED = 64
 _MAX_BYTES = 2 * 1024**3
 _MAX_SIDECAR_BYTES = 64 * 1024
 _DIGEST_DIGITS = 16
@@ -165,7 +166,7 @@ def usable_classifiers(settings: Settings) -> tuple[ImageClassifier, ...]:
     if not has_torch():
         return ()
     found = []
-    for name in list_classifiers(settings):
+    for name in list_classifiers(settings)[:MAX_ANNOUNCED]:
         try:
             found.append(find_classifier(name, settings).announced)
         except ClassifierError:  # the doctor says what is wrong with it

@@ -8,7 +8,7 @@ from tasks.documents import Failure, Stage, Value
 from tasks.engines.llm.base import CallTrace, ModelInfo
 from tasks.examples import Example
 from tasks.gpu import Gpu
-from tasks.image_classifiers import ImageClassifier
+from tasks.image_classifiers import MAX_ANNOUNCED, ImageClassifier
 
 
 class Order(Value):
@@ -84,7 +84,7 @@ class Presence(Value):
     """That some home has another version of Shoebox, in words."""
     ocr_device: str = ""
     """Where its OCR engine is loaded now: `cpu`, or a GPU such as `gpu:0`; empty if it is not loaded."""
-    image_classifiers: tuple[ImageClassifier, ...] = Field(default=(), max_length=64)
+    image_classifiers: tuple[ImageClassifier, ...] = Field(default=(), max_length=MAX_ANNOUNCED)
     """Those that it can run, if it serves the gpu queue."""
 
 
@@ -151,7 +151,10 @@ class LlmParams(Value):
 
 
 def image_pages(stage: Stage, params: dict[str, Any]) -> tuple[int, ...]:
-    """The pages whose images travel with a unit of these parameters; none for most."""
+    """The pages whose images travel with a unit of these parameters; none for most.
+
+    Those of a look are so small that they do not count.
+    """
     if stage is Stage.OCR:
         return OcrParams.model_validate(params).pages
     if stage is not Stage.ANALYSE:

@@ -31,7 +31,8 @@ _RENDER_SECONDS_PER_PAGE = 20.0
 
 def publish_render(order: Order) -> None:
     """Have the pages that a unit needs rendered at home; the unit is handed on from there."""
-    seconds = max(1, len(image_pages(order.stage, order.params))) * _RENDER_SECONDS_PER_PAGE
+    small = len(order.params["pages"]) if order.stage is Stage.LOOK else 0
+    seconds = (small or len(image_pages(order.stage, order.params))) * _RENDER_SECONDS_PER_PAGE
     _send_order(RENDER_TASK, order, home_queue(order.home), seconds, suffix=".render")
 
 

@@ -44,8 +44,11 @@ def _contradicted_category(ledger: Ledger, settings: Settings, document: Documen
     """The pages look like one category and the text says another, and both are sure."""
     if document.evidence == EVIDENCE:  # a person has said which it is
         return []
-    seen, text = sighting(ledger, document.id), text_classification(ledger, document.id)
-    if seen is None or seen.params is None or seen.look is None or text is None:
+    seen = sighting(ledger, document.id)
+    if seen is None or seen.params is None or seen.look is None:
+        return []
+    text = text_classification(ledger, document.id)
+    if text is None:
         return []
     reason = contradiction(text, seen.params, seen.look, settings.review_below)
     return [reason] if reason else []

@@ -17,10 +17,12 @@ from tasks.image_classifiers import (
     look_model,
     usable_classifiers,
 )
+from tasks.ledger import Ledger
+from tasks.look_planning import note_classifiers
 from tasks.recipe_images import ImageClassifierUse
 from tasks.recipes import RecipeError, load_recipe, parse_recipe
 from tasks.settings import Settings
-from tests.looking import RECIPE, SIDECAR, install, write_recipe
+from tests.looking import CLASSIFIER, RECIPE, SIDECAR, install, presence, write_recipe
 
 
 @pytest.fixture(params=[True])
@@ -174,6 +176,9 @@ def test_the_doctor_says_which_are_here_and_which_labels_mean_nothing(
     missing = check_image_classifiers(settings)
     assert missing.verdict is Verdict.WARN
     assert "recipe pics names 'letters', which is not on this machine" in missing.found
+    with Ledger.open(settings) as ledger, ledger.transaction():
+        note_classifiers(ledger, [presence(CLASSIFIER)])
+    assert check_image_classifiers(settings).verdict is Verdict.OK  # another machine has it
     install(settings)
     here = check_image_classifiers(settings)
     assert here.verdict is Verdict.OK
