@@ -238,9 +238,13 @@ class Crowded:
         self.network = network
         self.room = {"cuda:0": room, "cpu": cpu_room}
         self.place = "cpu"
+        self.is_stuck = False
+        self.error: Exception = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         self.tried: list[tuple[str, int]] = []
 
     def to(self, place: str) -> "Crowded":
+        if self.is_stuck and place == "cpu":
+            raise self.error
         if place == "cuda:0" and self.room[place] < 0:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         self.place = place
@@ -249,7 +253,7 @@ class Crowded:
     def __call__(self, batch: Any) -> Any:
         self.tried.append((self.place, len(batch)))
         if len(batch) > self.room[self.place]:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            raise self.error
         return self.network(batch)
 
 
@@ -315,6 +319,55 @@ def test_where_the_gpu_has_no_room_the_processor_does_it(save: Callable[..., Pat
     assert classifier.device == "cpu"
     assert network.tried[-2:] == [("cpu", 4), ("cpu", 1)]
     assert np.array(found) == pytest.approx(np.array(TorchClassifier(path, ABOUT).predict(images)), abs=1e-5)
+
+
+INSIDE = "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript:\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "on_gpu"),
+    [
+        ("CUDA out of memory. Tried to allocate 20.00 MiB.", [4, 2, 1]),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate", [4, 2, 1]),
+        ("CUDA error: device-side assert triggered", [4]),
+    ],
+)
+def test_whatever_fails_on_the_gpu_the_processor_does_it(
+    save: Callable[..., Path], words: str, on_gpu: list[int]
+) -> None:
+    path, images = save(Network()), pages(5)
+    classifier, network, _ = crowded(path, room=0)
+    network.error = RuntimeError(f"{INSIDE}RuntimeError: {words}")
+    found = classifier.predict(images)
+    assert network.tried == [*(("cuda:0", size) for size in on_gpu), ("cpu", 4), ("cpu", 1)]
+    assert np.array(found) == pytest.approx(np.array(TorchClassifier(path, ABOUT).predict(images)), abs=1e-5)
+
+
+def test_a_gpu_that_gives_nothing_back_costs_loading_again(save: Callable[..., Path]) -> None:
+    path = save(Network())
+    classifier, network, _ = crowded(path, room=0)
+    network.error = RuntimeError("CUDA error: an illegal memory access was encountered")
+    network.is_stuck = True
+    assert len(classifier.predict(pages(2))) == 2
+    assert classifier.device == "cpu" and classifier._network is not network
+
+
+def test_memory_that_ends_inside_torchscript_is_told_by_its_words(tmp_path: Path) -> None:
+    """With torch's own allocator: what it raises in TorchScript is a plain RuntimeError."""
+
+    class Hungry(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, images: torch.Tensor) -> torch.Tensor:  # type: ignore[name-defined]
+            if images.size(0) > 1:
+                images = images + torch.zeros([1 << 46])[:1]
+            return images.mean(dim=[2, 3])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(Hungry()).save(str(tmp_path / "hungry.pt"))
+    classifier = TorchClassifier(tmp_path / "hungry.pt", ABOUT)
+    sizes = counting(classifier)
+    assert len(classifier.predict(pages(3))) == 3
+    assert sizes == [3, 1, 1, 1]
 
 
 def test_a_gpu_that_was_full_is_tried_again_a_minute_later(

@@ -24,12 +24,23 @@ _GPU = "cuda:0"
 """The first of those that this process is shown: a worker is pinned to one."""
 _GPU_AGAIN_SECONDS = 60.0
 _RETRACE = "Look at its .toml and at how it was traced; docs/image-classifier.md says how."
+_NO_ROOM = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+"""Of CUDA, of torch's allocator for the processor on Linux and elsewhere, of cuBLAS. Told by words, because
+what fails inside TorchScript is raised as a plain RuntimeError (torch/csrc/jit/runtime/interpreter.cpp)."""
 
 log = logging.getLogger("shoebox.look")
 
 
 class LookError(ShoeboxError):
     """An image classifier cannot be used, or gave what is no answer."""
+
+
+class _NoRoomError(Exception):
+    """The memory of the GPU, or of the machine, is full."""
+
+
+class _GpuError(Exception):
+    """Something failed on the GPU."""
 
 
 class TorchClassifier:
@@ -44,6 +55,7 @@ class TorchClassifier:
         self.device = CPU
         """Where it runs now."""
         self._name = path.stem
+        self._path = path
         self._sidecar = sidecar
         self._batch = sidecar.batch
         self._torch = _import_torch()
@@ -78,27 +90,33 @@ class TorchClassifier:
             chunk = images[len(found) : len(found) + self._batch]
             try:
                 found += self._forward(chunk)
-            except self._torch.OutOfMemoryError as error:
+            except _NoRoomError as error:
                 self._make_room(len(chunk), error)
+            except _GpuError as error:  # or the network is at fault: the processor will tell
+                self._leave_gpu(str(error))
         return found
 
     def _try_gpu(self) -> None:
-        """Move to the GPU, if there is one and it was not full a moment ago."""
-        if self.device != CPU or time.monotonic() < self._gpu_again_at or not self._torch.cuda.is_available():
+        """Move to the GPU, if there is one and it did not fail a moment ago."""
+        if self.device != CPU or time.monotonic() < self._gpu_again_at:
             return
         try:
-            self._network = self._network.to(_GPU)
-            self.device = _GPU
-        except self._torch.OutOfMemoryError:
-            self._leave_gpu()
+            if self._torch.cuda.is_available():
+                self._network = self._network.to(_GPU)
+                self.device = _GPU
+        except RuntimeError as error:  # no room, or a GPU that has failed
+            self._leave_gpu(_last_line(error))
 
-    def _leave_gpu(self) -> None:
-        log.warning("%s: the GPU has no room; on the processor for the next minute", self._name)
-        self._network = self._network.to(CPU)
-        self._torch.cuda.empty_cache()
+    def _leave_gpu(self, why: str) -> None:
+        log.warning("%s: on the processor for the next minute: %s", self._name, why)
         self.device = CPU
         self._batch = self._sidecar.batch
         self._gpu_again_at = time.monotonic() + _GPU_AGAIN_SECONDS
+        try:
+            self._network = self._network.to(CPU)
+            self._torch.cuda.empty_cache()
+        except RuntimeError:  # a GPU that has failed gives nothing back
+            self._network = self._load(self._path)
 
     def _make_room(self, tried: int, error: Exception) -> None:
         """After `tried` images did not fit: half as many at a time, and after a single one the processor."""
@@ -108,7 +126,7 @@ class TorchClassifier:
             if self.device != CPU:
                 self._torch.cuda.empty_cache()
         elif self.device != CPU:
-            self._leave_gpu()
+            self._leave_gpu("the GPU has no room for one image")
         else:
             raise MemoryError(f"There is no room for one image of {self._name!r}.") from error
 
@@ -118,16 +136,22 @@ class TorchClassifier:
         with torch.inference_mode():
             try:
                 output = self._network(batch.to(self.device))
-            except torch.OutOfMemoryError:
-                raise
-            except (RuntimeError, ValueError, TypeError) as error:
-                raise LookError(
-                    f"The image classifier {self._name!r} does not take {len(images)} images of"
-                    f" {tuple(batch.shape[1:])}: {_last_line(error)}",
-                    _RETRACE + " Traced for one image only, it needs batch = 1.",
-                ) from error
+            except (RuntimeError, ValueError, TypeError, MemoryError) as error:
+                raise self._failure(error, batch.shape) from error
             rows: list[list[float]] = self._probabilities(output, len(images)).tolist()
         return rows
+
+    def _failure(self, error: Exception, shape: Sequence[int]) -> Exception:
+        """What an error of the network means."""
+        words = _last_line(error)
+        if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _NO_ROOM):
+            return _NoRoomError(words)
+        if self.device != CPU:
+            return _GpuError(words)
+        message = (
+            f"The image classifier {self._name!r} does not take {shape[0]} images of {tuple(shape[1:])}: "
+        )
+        return LookError(message + words, _RETRACE + " Traced for one image only, it needs batch = 1.")
 
     def _prepared(self, images: Sequence["NDArray[np.uint8]"]) -> "NDArray[np.float32]":
         """The images as the network was trained on them: (images, channels, height, width)."""
