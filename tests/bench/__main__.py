@@ -76,8 +76,8 @@ def shown(result: BenchResult) -> str:
     for name, ratio in result.ratios.items():
         verdict = {True: "kept", False: "NOT KEPT", None: ""}[ratio.kept]
         bar = f"  aim: {ratio.aim}, {verdict}" if ratio.aim else ""
-        lines.append(f"  {name:<58} {ratio.value:10.4g}{bar}")
-    lines += [f"    {name:<56} {value:10,.4g}" for name, value in result.figures.items()]
+        lines.append(f"  {name:<72} {ratio.value:10.4g}{bar}")
+    lines += [f"    {name:<70} {value:10,.4g}" for name, value in result.figures.items()]
     lines += [f"    {note}" for note in result.notes]
     return "\n".join(lines)
 
