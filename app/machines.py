@@ -65,6 +65,8 @@ class Worker:
     """What it runs on, and in which version."""
     version_problem: str = ""
     """That it and some home have different versions."""
+    image_classifiers: tuple[str, ...] = ()
+    """Those of its user's that it can run, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,7 @@ def _worker(presence: Presence, works: tuple[Work, ...]) -> Worker:
         problem=presence.llm_problem,
         software=tuple(presence.software.items()),
         version_problem=presence.version_problem,
+        image_classifiers=tuple(one.name for one in presence.image_classifiers),
     )
 
 

@@ -7,6 +7,7 @@ from app.plain_text import visible
 from tasks.engines.llm.base import ModelInfo
 from tasks.gpu import Gpu
 from tasks.orders import Presence
+from tests.looking import CLASSIFIER
 from tests.tui import HOSTILE
 
 GIB = 2**30
@@ -25,6 +26,7 @@ def test_a_workers_capabilities_are_said() -> None:
             Gpu(index=4, name="GB10", memory_total=0, memory_used=0),
         ),
         software={"python": "3.12.1", "torch": "2.9"},
+        image_classifiers=(CLASSIFIER,),
         version_problem="This is Shoebox 0.1.0, but home has 0.2.0.",
     )
 
@@ -32,6 +34,7 @@ def test_a_workers_capabilities_are_said() -> None:
         "GPU 3: L4, 6.0 of 24.0 GiB in use",
         "GPU 4: GB10",
         "models: shoebox-large:latest",
+        "image classifiers: letters",
         "runs on Shoebox 0.1.0, python 3.12.1, torch 2.9",
         "This is Shoebox 0.1.0, but home has 0.2.0.",
     ]

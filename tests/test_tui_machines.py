@@ -297,6 +297,7 @@ def test_what_the_server_does_not_say_is_not_made_up(settings: Settings) -> None
             version="9.9",
             software=(("python", "3.12.1"), ("torch", "2.9")),
             version_problem="Homes differ",
+            image_classifiers=("letters", "stamps"),
         )
         machines = dataclasses.replace(
             MACHINES, models=(silent,), workers=(worker,), eta_seconds=None, documents_per_minute=0
@@ -310,6 +311,7 @@ def test_what_the_server_does_not_say_is_not_made_up(settings: Settings) -> None
         assert "a minute" not in text
         assert "Shoebox 9.9; this is" in text
         assert "on python 3.12.1, torch 2.9" in text
+        assert "looks with letters, stamps" in text
         assert "! Homes differ" in text
 
     drive(settings, scenario, size=(110, 60))

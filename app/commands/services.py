@@ -192,6 +192,8 @@ def _capabilities(worker: dict[str, Any]) -> Iterator[str]:
         yield f"GPU {gpu['index']}: {shortened(gpu['name'], _CELLS)}{memory}"
     if models := [shortened(model["name"], _CELLS) for model in worker["models"]]:
         yield f"models: {', '.join(models)}"
+    if eyes := [shortened(one["name"], _CELLS) for one in worker["image_classifiers"]]:
+        yield f"image classifiers: {', '.join(eyes)}"
     versions = {"Shoebox": worker["version"], **worker["software"]}
     known = [
         f"{shortened(name, _CELLS)} {shortened(text, _CELLS)}" for name, text in versions.items() if text

@@ -99,6 +99,8 @@ def _worker(worker: Worker, width: int) -> Iterator[Content]:
     yield line
     if software := software_words(worker.software):
         yield plain(f"    on {software}", _MUTED)
+    if worker.image_classifiers:
+        yield plain(f"    looks with {shortened(', '.join(worker.image_classifiers), 80)}", _MUTED)
     if worker.version_problem:
         yield plain(f"    ! {shortened(worker.version_problem, _PROBLEM_CELLS)}", _WARNING)
     for work in worker.works:
