@@ -16,6 +16,7 @@ from tasks.orders import Swap
 from tasks.vram.card import Card
 from tasks.vram.lease import VramLease
 from tasks.vram.needs import Needs
+from tasks.vram.share import Share
 
 GB = 10**9
 CTX = 4096
@@ -67,9 +68,8 @@ class Box:
 
     def child(self) -> VramLease:
         """The lease of a new process."""
-        return VramLease(
-            Needs(self.folder / "vram.json"), lambda _: BoxCard(self), lambda: self.now, self.pause
-        )
+        needs = Needs(self.folder / "vram.json")
+        return VramLease(Share(needs, lambda _: BoxCard(self), lambda: self.now, self.pause))
 
     def pause(self, seconds: float) -> None:
         """Time goes by while the lease waits."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasks.vram.lease import VramLease
 from tasks.vram.needs import Needs
+from tasks.vram.share import Share
 
 if TYPE_CHECKING:
     from tasks.engines.llm.base import ChatClient
@@ -20,7 +21,7 @@ __all__ = ["VramLease", "server_of", "vram_lease"]
 @lru_cache(maxsize=1)
 def vram_lease(data_dir: Path) -> VramLease:
     """The lease of this process; what models took is kept in `data_dir`."""
-    return VramLease(Needs(data_dir / "vram.json"))
+    return VramLease(Share(Needs(data_dir / "vram.json")))
 
 
 def server_of(client: "ChatClient") -> "ModelServer | None":

@@ -9,17 +9,14 @@ processor there is nothing to share, and nothing is asked at all.
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tasks.engines.base import OcrEngine
 from tasks.engines.llm.base import CallTrace
 from tasks.orders import Swap
 from tasks.vram import for_models, for_ocr
-from tasks.vram.card import Card, Clock
 from tasks.vram.loads import loads
-from tasks.vram.needs import Needs
 from tasks.vram.share import OCR, ModelServer, OpenServer, Share
 from tasks.vram.told import tell
 
@@ -27,23 +24,10 @@ log = logging.getLogger("shoebox.vram")
 
 
 class VramLease:
-    """One a process; serves one thread.
+    """One a process; serves one thread."""
 
-    Args:
-        needs: what models took when they were loaded before.
-        card: makes the GPU that an engine's `device` names.
-        clock: of which differences are taken, in seconds.
-        pause: waits for so many seconds.
-    """
-
-    def __init__(
-        self,
-        needs: Needs,
-        card: Callable[[str], Card] = Card,
-        clock: Clock = time.monotonic,
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._share = Share(needs, card, clock, pause)
+    def __init__(self, share: Share) -> None:
+        self._share = share
 
     @contextmanager
     def ocr(self, engine: OcrEngine, open_server: OpenServer) -> Iterator[list[Swap]]:
