@@ -46,7 +46,7 @@ class Box:
 
     def has_gpu(self) -> None:
         tool = self.tools / "nvidia-smi"
-        tool.write_text("#!/bin/sh\necho '0, NVIDIA L4, 23034, 1, 0'\n")
+        tool.write_text("#!/bin/sh\necho '0, NVIDIA L4, 23034, 1, 0, GPU-11111111-2222'\n")
         tool.chmod(0o755)
 
     def has_torch(

@@ -252,7 +252,7 @@ def test_an_overflow_is_known_in_every_dialect(server: RawServer, client: OpenAi
     [
         (401, {"error": {"message": f"Incorrect API key provided: {KEY}"}}, "refused", "API key in the"),
         (400, {"error": {"message": "bad response_format"}}, "refused", "bad response_format"),
-        (404, {"error": {"message": "The model `tiny` does not exist."}}, "unavailable", "Load 'tiny'"),
+        (404, {"error": {"message": "The model `tiny` does not exist."}}, "no model", "Load 'tiny'"),
         (404, {"detail": "Not Found"}, "unavailable", "there is no /v1/chat/completions"),
         (429, {"error": {"message": "slow down"}}, "unavailable", "again later"),
         (503, {"error": {"message": "Loading model", "code": 503}}, "unavailable", "again later"),
