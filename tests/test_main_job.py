@@ -142,7 +142,7 @@ def test_status_counts_documents_and_names_workers(system: System, bag: Path) ->
 
 def test_cancel_and_retry_of_a_long_scan(system: System, tmp_path: Path) -> None:
     path = tmp_path / "long scan.pdf"
-    path.write_bytes(scans.scanned(pages=5, seed=99))
+    path.write_bytes(scans.scanned(pages=5, seed=99, lines=12))
     system.run("add", path)
     document = next(d for d in system.documents() if d.name == path.name)
     system.await_true(lambda: system.running_pids("ocr", "gpu"), what="OCR has begun")
@@ -154,7 +154,7 @@ def test_cancel_and_retry_of_a_long_scan(system: System, tmp_path: Path) -> None
 
 def test_an_urgent_document_overtakes(system: System, tmp_path: Path) -> None:
     scan, letter = tmp_path / "slow.pdf", tmp_path / "urgent.png"
-    scan.write_bytes(scans.scanned(pages=9, seed=5))
+    scan.write_bytes(scans.scanned(pages=9, seed=5, lines=12))
     letter.write_bytes(samples.SAMPLES["page.png"]())
     system.run("add", scan)
     system.await_true(lambda: system.running_pids("ocr", "gpu"), what="OCR has begun")

@@ -39,12 +39,12 @@ def scanned_invoice() -> bytes:
     return buffer.getvalue()
 
 
-def scanned(pages: int = 12, seed: int = 12) -> bytes:
-    """A long scan; each page begins with its number."""
+def scanned(pages: int = 12, seed: int = 12, lines: int = 30) -> bytes:
+    """A long scan; each page begins with its number. OCR takes the longer the more lines there are."""
     rng = random.Random(seed)
     with a4_pdf("") as (canvas, buffer):
         for number in range(1, pages + 1):
-            _place(canvas, page_image(_prose(rng, f"Page {number} of the minutes")))
+            _place(canvas, page_image(_prose(rng, f"Page {number} of the minutes", lines)))
             canvas.showPage()
     return buffer.getvalue()
 
