@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 from celery.signals import task_failure
 from pydantic import BaseModel
 
 from tasks.broker_url import redis_url
+from tasks.capability import LOADS_NOTHING
 from tasks.documents import Failure, Stage
 from tasks.events import TextSender
 from tasks.exchange import CancelWatch, Exchange, connect
@@ -39,6 +40,9 @@ from tasks.queues import (
 from tasks.running import UnitResult, Work, prepare_unit, run_unit
 from tasks.settings import get_settings
 
+if TYPE_CHECKING:
+    from tasks.engines.llm.base import ChatClient
+
 log = logging.getLogger("shoebox.worker")
 
 
@@ -50,6 +54,18 @@ def _exchange_of(pid: int) -> Exchange:  # noqa: ARG001 - a forked child must no
 def exchange() -> Exchange:
     """This process' way to the traces of units."""
     return _exchange_of(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _chat_client_of(pid: int) -> "ChatClient":  # noqa: ARG001 - as above
+    """This process' client of the model server. A new one for each unit would cost as much as a short reply.
+
+    Raises:
+        ConfigError: as `make_client`.
+    """
+    from tasks.stages.reading import make_client
+
+    return make_client(get_settings())
 
 
 @lru_cache(maxsize=1)
@@ -151,12 +167,12 @@ def _read(task: Any, order: Order) -> None:
 
     text = TextSender(exchange().redis, order)
     cancelled = CancelWatch(exchange(), order)
-    _run(
-        task,
-        order,
-        lambda payload: read(order, payload, get_settings(), text.send, cancelled.is_cancelled),
-        needs_payload=True,
-    )
+
+    def work(payload: list[bytes]) -> UnitResult:
+        client = None if order.model in LOADS_NOTHING else _chat_client_of(os.getpid())
+        return read(order, payload, get_settings(), text.send, cancelled.is_cancelled, client)
+
+    _run(task, order, work, needs_payload=True)
 
 
 @shared_task(name=unit_task(Stage.CLASSIFY), bind=True)

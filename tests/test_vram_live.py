@@ -41,7 +41,7 @@ READER = ModelSpec(
 )
 OCR_BYTES = 1_400_000_000
 
-NVIDIA_SMI = """#!{python} -IS
+NVIDIA_SMI = """
 import http.client, json, sys
 from pathlib import Path
 folder = Path({folder!r})
@@ -166,7 +166,9 @@ def machine(
     made.set(models={MODEL: 20 * GB})  # type: ignore[arg-type]  # the only one that is no number
     program = tmp_path / "bin" / "nvidia-smi"
     program.parent.mkdir()
-    program.write_text(NVIDIA_SMI.format(python=sys.executable, folder=str(tmp_path)))
+    words = program.with_suffix(".py")
+    words.write_text(NVIDIA_SMI.format(folder=str(tmp_path)))
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{words}" "$@"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(ocr_stage, "_engine", lambda *_, **__: made)

@@ -1,6 +1,7 @@
 """Stages classify and analyse: an engine reads the text of a document."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from tasks.documents import DocumentText, Failure, PartAnalysis, Stage, Value
@@ -49,8 +50,11 @@ def read(
     settings: Settings,
     on_text: Callable[[str], None],
     should_stop: Callable[[], bool],
+    client: "ChatClient | None" = None,
 ) -> UnitResult:
     """Classify or analyse. The payload is a `ReadPayload` as JSON, and behind it the page images, if any.
+
+    With a client, that one is asked and left open.
 
     Raises:
         UnitFailedError: the language model gave no result; carries the traces of its calls.
@@ -60,13 +64,10 @@ def read(
     if params.llm is None:
         return UnitResult(_read_offline(order.stage, given, params))
     images = [PageImage(page=page, data=data) for page, data in zip(given.images, payload[1:], strict=True)]
-    client = make_client(settings)
-    try:
+    with nullcontext(client) if client else closing(make_client(settings)) as asked:
         return _read_by_model(
-            order.stage, given, images, params, params.llm, client, settings, on_text, should_stop
+            order.stage, given, images, params, params.llm, asked, settings, on_text, should_stop
         )
-    finally:
-        client.close()
 
 
 def make_client(settings: Settings) -> "ChatClient":
