@@ -29,7 +29,7 @@ def test_a_scan_survives_the_death_of_its_child_and_of_its_worker(
 ) -> None:
     system = own_system(SHOEBOX_OCR_WINDOW_PAGES="2")
     path = tmp_path / "scan.pdf"
-    path.write_bytes(scans.scanned(pages=12, lines=12))
+    path.write_bytes(scans.scanned(pages=8, lines=12))
     system.run("add", path)
     document = system.documents()[0].id
 
@@ -40,7 +40,7 @@ def test_a_scan_survives_the_death_of_its_child_and_of_its_worker(
     [ended] = system.await_ended()
 
     assert ended.state in {State.DONE, State.REVIEW}
-    assert ended.page_count == 12
+    assert ended.page_count == 8
     after = {u.id: u for u in system.units(document)}
     assert all(after[number].seconds == seconds for number, seconds in before.items())
     assert {u.state for u in after.values()} == {State.DONE}

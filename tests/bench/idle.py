@@ -1,4 +1,4 @@
-"""How long the GPU waits between two units of a batch, for units of two lengths."""
+"""How long the GPU waits between two units of a batch, for units of several lengths."""
 
 import tempfile
 from collections.abc import Sequence
@@ -15,8 +15,9 @@ from tests.ollama import Call, FaultKind, ModelSpec, OllamaDouble
 MODEL = "steady:8b"
 READER = ModelSpec(MODEL, parameter_size="8.2B", context_length=32768, num_ctx=4096, scripted=True, layers=1)
 DOCUMENTS = 200
-REPLY_SECONDS = (0.2, 0.05)
-"""What each reply of the model takes: the bar is for the first, the second shows where it breaks."""
+REPLY_SECONDS = (0.5, 0.2, 0.05)
+"""What each reply of the model takes: the bar is for the first, which is quick for a large model; the others
+show where it breaks."""
 
 
 @dataclass
@@ -43,11 +44,10 @@ class Batch:
 
 
 def run(scale: float) -> BenchResult:
-    """A batch for each length of reply. The shorter one has half of the documents."""
-    long, short = REPLY_SECONDS
+    """A batch for each length of reply, each with half of the documents of the one before."""
     batches = {
-        long: _batch(max(3, round(DOCUMENTS * scale)), long),
-        short: _batch(max(3, round(DOCUMENTS * scale / 2)), short),
+        seconds: _batch(max(3, round(DOCUMENTS * scale / 2**place)), seconds)
+        for place, seconds in enumerate(REPLY_SECONDS)
     }
     result = BenchResult(name="idle")
     for seconds, batch in batches.items():
@@ -61,8 +61,9 @@ def run(scale: float) -> BenchResult:
             f"replies of {seconds * 1000:.0f} ms: between two units, ms, median": middle(gaps) * 1000,
             f"replies of {seconds * 1000:.0f} ms: between two units, ms, p99": p99(gaps) * 1000,
         }
+    first = REPLY_SECONDS[0]
     result.ratios = {
-        f"GPU idle share, replies of {long * 1000:.0f} ms": at_most(batches[long].worker_idle, 0.02)
+        f"GPU idle share, replies of {first * 1000:.0f} ms": at_most(batches[first].worker_idle, 0.02)
     }
     result.notes = [
         "Idle is 1 - (sum of the units on the gpu queue) / (first start to last end), by Redis' clock.",
