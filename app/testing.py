@@ -55,10 +55,10 @@ def _check(name: str, command: tuple[str, ...]) -> int:
 def _pytest(arguments: list[str]) -> int:
     """Run in the checkout, from which paths among the arguments count, without the user's own settings.
 
-    Three files of tests run at a time, because most tests wait for processes; `-n 0` takes them in turn.
+    Two files of tests run at a time, because most tests wait for processes; `-n 0` takes them in turn.
     """
     # Not the files with most tests first, as xdist would: tests/conftest.py puts the longest first.
-    side_by_side = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+    side_by_side = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
     command = [
         sys.executable,
         "-m",

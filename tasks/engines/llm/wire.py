@@ -183,7 +183,11 @@ class _Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         self._transport.watch.check()
         stream = self._sockets.connect_tcp(host, port, CONNECT_SECONDS, local_address, socket_options)
-        address = stream.get_extra_info("server_addr")[0]
+        try:
+            address = stream.get_extra_info("server_addr")[0]
+        except OSError as error:  # the server has died since the connection was made
+            stream.close()
+            raise httpcore.ConnectError(str(error)) from error
         if is_public(address) and not self._allow_public:
             stream.close()
             raise self._failures.refused(
