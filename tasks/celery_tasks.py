@@ -13,8 +13,8 @@ from celery.signals import task_failure
 from pydantic import BaseModel
 
 from tasks.broker_url import redis_url
-from tasks.capability import LOADS_NOTHING
 from tasks.documents import Failure, Stage
+from tasks.engines import OFFLINE
 from tasks.events import TextSender
 from tasks.exchange import CancelWatch, Exchange, connect
 from tasks.home import Home
@@ -169,7 +169,7 @@ def _read(task: Any, order: Order) -> None:
     cancelled = CancelWatch(exchange(), order)
 
     def work(payload: list[bytes]) -> UnitResult:
-        client = None if order.model in LOADS_NOTHING else _chat_client_of(os.getpid())
+        client = None if order.model == OFFLINE else _chat_client_of(os.getpid())
         return read(order, payload, get_settings(), text.send, cancelled.is_cancelled, client)
 
     _run(task, order, work, needs_payload=True)

@@ -27,7 +27,7 @@ from tasks.look_planning import note_classifiers
 from tasks.meaning.keeper import Keeper
 from tasks.notify.daily import day_due
 from tasks.notify.deliver import Delivery
-from tasks.orders import Order, Outcome, ReadParams, image_pages
+from tasks.orders import Order, Outcome, Presence, ReadParams, image_pages
 from tasks.pipeline import Pipeline, Submission
 from tasks.planning import document_text
 from tasks.publishing import publish_notify, publish_render, publish_unit
@@ -180,9 +180,10 @@ class Home:
                 self._enter(unit_id, outcome)
             announce_home(self.exchange, self.ledger.home)
             self.dispatcher.tell_demand()
-            self._look_at_models()
-            self._look_at_classifiers()
-            check_depths(self.ledger, self.settings, self.exchange.presence(), time.time())
+            presences = self.exchange.presence()
+            self._look_at_models(usable(presences))
+            self._look_at_classifiers(usable(presences))
+            check_depths(self.ledger, self.settings, presences, time.time())
             self._look_at_notices()
         self.release()
         self.look_at_vectors()
@@ -195,20 +196,20 @@ class Home:
             except ServiceError as error:
                 log.warning("%s", error)
 
-    def _look_at_models(self) -> None:
+    def _look_at_models(self, workers: list[Presence]) -> None:
         """Note which models there are; begin again what waits for one, let go what waits in vain."""
         with self.ledger.transaction():
-            known = known_models(usable(self.exchange.presence()))
+            known = known_models(workers)
             circuit = load_circuit(self.ledger).model_copy(update={"known": known})
             save_circuit(self.ledger, circuit)
         self.pipeline.fall_back_all(FALL_BACK_DOCUMENTS)
         for document in self.pipeline.upgrade_all(circuit.documents_at_once):
             self._tell(document)
 
-    def _look_at_classifiers(self) -> None:
+    def _look_at_classifiers(self, workers: list[Presence]) -> None:
         """Note which image classifiers there are; let go what waits for one that there is no longer."""
         with self.ledger.transaction():
-            note_classifiers(self.ledger, usable(self.exchange.presence()))
+            note_classifiers(self.ledger, workers)
         self.pipeline.give_up_looks()
 
     def _look_at_notices(self) -> None:

@@ -16,7 +16,7 @@ from app.trace import trace
 from app.tui.document_words import heading
 from tasks.agreement import combined, contradiction, verdict
 from tasks.calibration import Sureness
-from tasks.capability import is_light, light, runnable
+from tasks.capability import is_light, light, runnable, usable
 from tasks.dispatch import Dispatcher
 from tasks.documents import Classification, Extraction, Failure, Page, Stage, State, TextSource, Value
 from tasks.engines.torchscript import LookError
@@ -479,7 +479,7 @@ def test_what_the_worker_says_is_wrong_reaches_the_document(
 
 def test_the_tick_notes_what_workers_have(desk: Desk, exchange: Exchange) -> None:
     exchange.announce_presence(presence(CLASSIFIER), 60)
-    Home(desk.ledger, desk.settings, exchange)._look_at_classifiers()
+    Home(desk.ledger, desk.settings, exchange)._look_at_classifiers(usable(exchange.presence()))
     assert known_classifiers(desk.ledger) == (CLASSIFIER,)
 
 
