@@ -126,7 +126,9 @@ def test_status_says_what_runs(running: Settings) -> None:
         ("redis", "home", "cpu"), "RUNNING"
     )
     assert all(psutil.pid_exists(one.pid) for one in found.programs)
-    assert folders.log_tail(next(one.log for one in found.programs if one.name == "cpu")) == "work"
+    # The stand-in prints its line once its interpreter is up, which `up` does not wait for.
+    log = next(one.log for one in found.programs if one.name == "cpu")
+    eventually(lambda: folders.log_tail(log) == "work")
 
 
 def test_redis_is_private_and_keeps_what_it_holds(running: Settings) -> None:
