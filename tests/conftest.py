@@ -53,6 +53,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
     monkeypatch.setenv("SHOEBOX_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+    monkeypatch.setenv("SHOEBOX_OCR_THREADS", "1")  # see tests/system.py
     get_settings.cache_clear()
 
 

@@ -35,6 +35,8 @@ class System:
             "SHOEBOX_DATA_DIR": str(folder / "data"),
             "PYTHONPATH": str(ROOT),
             "COLUMNS": "200",
+            # Tests run side by side, and threads of onnxruntime that wait for each other keep a core busy.
+            "SHOEBOX_OCR_THREADS": "1",
             **environment,
         }
         given = {name.removeprefix("SHOEBOX_").lower(): value for name, value in environment.items()}

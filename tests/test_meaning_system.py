@@ -12,6 +12,7 @@ from app.tui.clerk import ClerkClient
 from app.tui.meaning import join_meaning
 from tasks.broker_url import redis_url
 from tasks.exchange import connect
+from tasks.meaning.standing import standing_line
 from tasks.search import Found
 from tests.ollama import ModelSpec, OllamaDouble
 from tests.system import System, running
@@ -48,9 +49,7 @@ def add(system: System, folder: Path, papers: dict[str, str]) -> None:
 
 def await_indexed(system: System, pages: int) -> None:
     wanted = f"{pages} of {pages} pages indexed."
-    system.await_true(
-        lambda: wanted in system.json("status")["search_by_meaning"], what=f"{pages} pages have vectors"
-    )
+    system.await_true(lambda: wanted in standing_line(system.settings), what=f"{pages} pages have vectors")
 
 
 def found(system: System, *words: str) -> dict[str, list[str]]:
@@ -121,5 +120,6 @@ def test_pages_are_found_by_what_they_mean_whatever_happens_meanwhile(
     five = next(document.id for document in system.documents() if document.name == "five.txt")
     system.run("rm", five, "--yes")
     assert set(found(system, "holiday")) == {"four.txt"}
+    assert "pages indexed" in system.json("status")["search_by_meaning"]
     doctor = system.run("doctor", check=False).stdout
     assert "search by meaning: nomic-embed-text:latest" in doctor

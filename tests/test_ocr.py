@@ -143,7 +143,7 @@ def test_a_long_receipt_is_looked_at_with_as_many_pixels_as_a_letter(tmp_path: P
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaddleEngine]:
-    yield PaddleEngine(tmp_path_factory.mktemp("models"))
+    yield PaddleEngine(tmp_path_factory.mktemp("models"), threads=1)
 
 
 def assert_read(page: Page, expected: PageImage, worst_cer: float) -> None:
