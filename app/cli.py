@@ -1,5 +1,6 @@
 """The command line: what commands there are, and how errors become words and exit codes."""
 
+import sqlite3
 import sys
 from typing import NoReturn
 
@@ -22,6 +23,7 @@ from app.commands import (
 )
 from app.plain_text import visible_lines
 from tasks.errors import ExitCode, ShoeboxError
+from tasks.sqlite import is_damage
 
 _EPILOG = """\b
 Exit codes:
@@ -82,15 +84,40 @@ def main() -> NoReturn:
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
     except click.ClickException as error:
-        error.show()
+        _show(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(ExitCode.INTERRUPTED)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        found = damaged_file(error)
+        _fail(found.message, found.remedy, found.exit_code)
     sys.exit(ExitCode.OK)
+
+
+def damaged_file(error: sqlite3.DatabaseError) -> ShoeboxError:
+    """What to say when SQLite comes upon a damaged page while it reads."""
+    from tasks.settings import get_settings
+    from tasks.upgrading import damaged
+
+    return damaged(get_settings().ledger_path, error)
+
+
+def _show(error: click.ClickException) -> None:
+    """As click does it. What it repeats may be names of files, which a shell has put for a `*`."""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        click.echo(error.ctx.get_usage(), err=True)
+        click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
+    click.echo(f"Error: {visible_lines(error.format_message())}", err=True)
 
 
 def _fail(message: str, remedy: str, code: ExitCode) -> NoReturn:
     click.echo(f"shoebox: {visible_lines(message)}", err=True)
     if remedy:
         click.echo(f"         {visible_lines(remedy)}", err=True)
+    if code is ExitCode.CONFIG:
+        from app.services.programs import outlast_start
+
+        outlast_start()
     sys.exit(code)

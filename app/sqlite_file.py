@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from tasks.errors import ConfigError, ServiceError
-from tasks.sqlite import transaction
+from tasks.sqlite import is_damage, make_private, transaction
 
 VERSION = 1
 
@@ -26,26 +26,51 @@ def open_sqlite(path: Path, schema: str, *, survives_power_cuts: bool) -> sqlite
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path)
         db = sqlite3.connect(path, timeout=30, isolation_level=None)
+    except (OSError, sqlite3.DatabaseError) as error:
+        raise _unusable(path, error) from error
+    try:
         db.row_factory = sqlite3.Row
+        _refuse_newer(db, path)  # before anything could be changed by us
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_cuts else 'NORMAL'}")
         db.execute("PRAGMA foreign_keys = ON")
         _prepare(db, path, schema)
-    except (OSError, sqlite3.OperationalError) as error:
-        raise ServiceError(
-            f"{path} cannot be opened: {error}.",
-            "Check the rights and the free space of its folder, or set SHOEBOX_DATA_DIR.",
-        ) from error
+    except BaseException as error:
+        db.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise _unusable(path, error) from error
+        raise
     return db
+
+
+def _unusable(path: Path, error: Exception) -> ServiceError:
+    if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
+        return ServiceError(
+            f"{path} is damaged: {error}.",
+            "Stop everything with ./run.sh down and move it away, with the files -wal and -shm beside it: a"
+            " new one is made. Documents and originals are not in it.",
+        )
+    return ServiceError(
+        f"{path} cannot be opened: {error}.",
+        "Check the rights and the free space of its folder, or set SHOEBOX_DATA_DIR.",
+    )
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _refuse_newer(db: sqlite3.Connection, path: Path) -> None:
+    if _version(db) > VERSION:
+        raise ConfigError(f"{path} was written by a newer Shoebox.", "Update this Shoebox.")
 
 
 def _prepare(db: sqlite3.Connection, path: Path, schema: str) -> None:
     with _transaction(db):
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
-            raise ConfigError(f"{path} was written by a newer Shoebox.", "Update this Shoebox.")
-        if version == 0:
+        _refuse_newer(db, path)
+        if _version(db) == 0:
             for statement in schema.split(";\n"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {VERSION}")

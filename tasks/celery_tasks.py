@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from tasks.exchange import CancelWatch, Exchange, connect
 from tasks.home import Home
 from tasks.learned_costs import note_payload
 from tasks.ledger import Ledger
+from tasks.lifeline import SUPERVISED
 from tasks.orders import Order, Outcome, ReadParams, image_pages
 from tasks.planning import CPU_QUEUE, GPU_QUEUE
 from tasks.publishing import publish_record, publish_unit
@@ -39,6 +41,7 @@ from tasks.queues import (
 )
 from tasks.running import UnitResult, Work, prepare_unit, run_unit
 from tasks.settings import get_settings
+from tasks.upgrading import NewerLedgerError
 
 if TYPE_CHECKING:
     from tasks.engines.llm.base import ChatClient
@@ -79,8 +82,17 @@ def open_ledger() -> Iterator[Ledger]:
 
     Another connection stays open in this process: closing the last one makes SQLite write its log back and
     remove it (sqlite.org/wal.html), which would double the time that recording an outcome takes.
+
+    Where the ledger has become newer than this worker, because Shoebox was updated while it ran,
+    the worker ends and is started again: the supervisor starts what is installed now.
     """
-    with Ledger.open(get_settings()) as ledger:
+    try:
+        opened = Ledger.open(get_settings())
+    except NewerLedgerError:
+        if SUPERVISED in os.environ:
+            os.kill(os.getppid(), signal.SIGTERM)
+        raise
+    with opened as ledger:
         _idle_connection_of(os.getpid())
         yield ledger
 

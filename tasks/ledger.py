@@ -20,10 +20,10 @@ from typing import Any, Self
 
 from tasks.documents import Field, Line, Page, Stage, State, TextSource
 from tasks.engines.llm.base import CallTrace
-from tasks.errors import ConfigError, NotFoundError, ServiceError
-from tasks.schema import MIGRATIONS
+from tasks.errors import NotFoundError, ServiceError
 from tasks.settings import Settings
-from tasks.sqlite import transaction
+from tasks.sqlite import is_damage, make_private, transaction
+from tasks.upgrading import LATEST, damaged, refuse_newer, schema_of, upgrade
 
 _DEFLATE_LEVEL = 1  # results are read back rarely; speed matters more than the last byte
 
@@ -91,27 +91,25 @@ class Ledger:
         """Open the ledger, making or migrating it where needed.
 
         Raises:
-            ServiceError: the data directory cannot be written.
+            ServiceError: the data directory cannot be written, there is no room for the copy that is made
+                before a migration, or the file is damaged.
             ConfigError: the ledger was written by a newer version.
         """
         path = settings.ledger_path
         try:
             settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(path)
             db = sqlite3.connect(path, timeout=30, isolation_level=None)
-            db.row_factory = sqlite3.Row
-            db.execute("PRAGMA journal_mode = WAL")
-            # NORMAL loses no consistency in WAL mode; a power cut may cost the last commits, and then
-            # the units they recorded are done once more.
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA foreign_keys = ON")
-        except (OSError, sqlite3.OperationalError) as error:
-            raise ServiceError(
-                f"The ledger {path} cannot be opened: {error}.",
-                "Check the rights and the free space of its folder, or set SHOEBOX_DATA_DIR.",
-            ) from error
-        ledger = cls(db)
-        ledger._migrate(path)
-        return ledger
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise _unusable(path, error) from error
+        try:
+            _prepare(db, path)
+        except BaseException as error:
+            db.close()
+            if isinstance(error, (OSError, sqlite3.DatabaseError)):
+                raise _unusable(path, error) from error
+            raise
+        return cls(db)
 
     def close(self) -> None:
         """Close the connection."""
@@ -123,40 +121,29 @@ class Ledger:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _version(self) -> int:
-        return int(self.db.execute("PRAGMA user_version").fetchone()[0])
-
-    def _migrate(self, path: Path) -> None:
-        if self._version() == len(MIGRATIONS):
-            return
-        with self.transaction():
-            version = self._version()
-            if version > len(MIGRATIONS):
-                raise ConfigError(
-                    f"The ledger {path} was written by a newer Shoebox (schema {version}; "
-                    f"this one knows {len(MIGRATIONS)}).",
-                    "Update this Shoebox, or point SHOEBOX_DATA_DIR to another folder.",
-                )
-            for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-                for statement in _statements(script):
-                    self.db.execute(statement)
-                self.db.execute(f"PRAGMA user_version = {number}")
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, with the write lock held from the start.
 
         Raises:
             ServiceError: the ledger cannot be written, for example because the disk is full.
+            NewerLedgerError: a newer version has migrated the ledger since it was opened.
         """
         try:
             with transaction(self.db):
+                if (schema := schema_of(self.db)) != LATEST:
+                    refuse_newer(schema, Path(self.path))
                 yield
         except sqlite3.OperationalError as error:
             raise ServiceError(
                 f"The ledger cannot be written: {error}.",
                 "Free some space on its disk if that is full, and try again. Nothing was lost.",
             ) from error
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return str(self.db.execute("PRAGMA database_list").fetchone()["file"])
 
     def meta(self, key: str) -> str:
         """A note that the program keeps for itself; empty if there is none."""
@@ -380,6 +367,27 @@ class Ledger:
         ]
 
 
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    db.row_factory = sqlite3.Row
+    refuse_newer(schema_of(db), path)  # before anything could be changed by us
+    db.execute("PRAGMA journal_mode = WAL")
+    # NORMAL loses no consistency in WAL mode; a power cut may cost the last commits, and then the units they
+    # recorded are done once more.
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA foreign_keys = ON")
+    if schema_of(db) != LATEST:
+        upgrade(db, path)
+
+
+def _unusable(path: Path, error: Exception) -> ServiceError:
+    if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
+        return damaged(path, error)
+    return ServiceError(
+        f"The ledger {path} cannot be opened: {error}.",
+        "Check the rights and the free space of its folder, or set SHOEBOX_DATA_DIR.",
+    )
+
+
 def _deflated(text: str) -> bytes:
     return zlib.compress(text.encode(), _DEFLATE_LEVEL)
 
@@ -400,13 +408,3 @@ def _page(row: sqlite3.Row) -> Page:
         ),
         error=row["error"],
     )
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a migration. `executescript` would commit the open transaction."""
-    statement = ""
-    for line in script.splitlines():
-        statement += line + "\n"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

@@ -1,8 +1,13 @@
-"""Transactions of SQLite, for both of its libraries that are used here."""
+"""Transactions of SQLite, for both of its libraries that are used here; its files' rights and its errors."""
 
+import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Protocol
+
+_DAMAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 
 
 class Connection(Protocol):
@@ -29,3 +34,24 @@ def transaction(db: Connection) -> Iterator[None]:
         if db.in_transaction:  # SQLite itself rolls back after some errors
             db.execute("ROLLBACK")
         raise
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that only its owner can read, if none is there, whatever the umask is.
+
+    SQLite makes files with mode 0644 less the umask, and gives those that it keeps beside one its mode.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that a file is not what it has written.
+
+    Extended codes hold the plain one in their last byte (sqlite.org/rescode.html).
+    """
+    code = getattr(error, "sqlite_errorcode", None)  # an error of the module's own has none
+    return code is not None and code & 0xFF in _DAMAGE

@@ -13,6 +13,7 @@ from tasks.ledger import DocumentRow, Ledger
 from tasks.said import corrections
 from tasks.schema import MIGRATIONS
 from tasks.settings import Settings
+from tests.old_ledgers import make_old_ledger
 
 
 def insert(ledger: Ledger, path: Path, sha256: str) -> DocumentRow:
@@ -131,25 +132,12 @@ def test_a_path_of_any_bytes_comes_back(ledger: Ledger, tmp_path: Path) -> None:
     assert Path(os.fsdecode(document.path)) == path
 
 
-def test_a_ledger_of_version_2_keeps_its_data_and_takes_corrections(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as earlier:
-        earlier.setattr("tasks.ledger.MIGRATIONS", MIGRATIONS[:2])
-        with Ledger.open(settings) as ledger:
-            # As that version wrote them: today's code writes columns that came later.
-            ledger.db.execute(
-                "INSERT INTO documents (id, sha256, name, path, size, mtime_ns, recipe, state, stage,"
-                " added_at) VALUES ('aa', 'aaaa', 'a.txt', '/a.txt', 1, 1, 'builtin', 'done', 'analyse', 1)"
-            )
-            ledger.db.execute(
-                "INSERT INTO fields VALUES ('aa', 0, 'total', '2.50', 'EUR 2.50', 1, 3, 11, 'verified', 0.9)"
-            )
-            assert ledger.db.execute("PRAGMA user_version").fetchone()[0] == 2
+def test_a_ledger_of_version_2_keeps_its_data_and_takes_corrections(settings: Settings) -> None:
+    make_old_ledger(settings.ledger_path, 2)
     with Ledger.open(settings) as ledger:
-        [document] = ledger.documents()
-        assert (document.id, document.name, document.language) == ("aa", "a.txt", "")
+        document, _ = ledger.documents()
+        assert (document.id, document.name, document.language) == ("aa", "bill ä.pdf", "")
         [field] = ledger.fields("aa")
-        assert (field.value, field.start, field.status) == ("2.50", 3, FieldStatus.VERIFIED)
-        said = put_correction(ledger, document, "total", "2.50", "3.50")
+        assert (field.value, field.start, field.status) == ("119.00", 3, FieldStatus.VERIFIED)
+        said = put_correction(ledger, document, "total", "119.00", "120.00")
         assert corrections(ledger, document.id) == [said]

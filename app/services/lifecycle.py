@@ -54,9 +54,12 @@ def up(settings: Settings, programs: Sequence[Program] | None = None, timeout: f
 
     Raises:
         ServiceError: something does not start; says which, why, and what to do.
+        ConfigError: the ledger was written by a newer version.
     """
     wanted = default_programs(settings) if programs is None else tuple(programs)
     folders.prepare_folders(settings)
+    if programs is None:
+        _prepare_ledger(settings)
     with folders.services_lock(settings):
         found = bool(supervisors(service_processes(settings)))
         try:
@@ -73,6 +76,13 @@ def up(settings: Settings, programs: Sequence[Program] | None = None, timeout: f
             raise
         names = tuple(program.name for program in supervisor.programs())
         return UpResult(already_up=found and not started, programs=names, redis_version=version)
+
+
+def _prepare_ledger(settings: Settings) -> None:
+    """Make or migrate it here, where somebody reads what is said, and not in each of the workers."""
+    from tasks.ledger import Ledger
+
+    Ledger.open(settings).close()
 
 
 def _start_supervisor(settings: Settings, programs: Sequence[Program]) -> None:
@@ -122,7 +132,7 @@ def _wait_for_programs(settings: Settings, supervisor: Supervisor, deadline: flo
 
 def _is_hopeless(settings: Settings, program: ProgramState) -> bool:
     keeps_ending = program.state == "BACKOFF" and restarts(settings, program.name) >= HOPELESS_RESTARTS
-    return keeps_ending or program.state == "FATAL"
+    return keeps_ending or program.state in ("FATAL", "EXITED")
 
 
 def _did_not_start(settings: Settings, program: ProgramState) -> ServiceError:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import app
 from app.services.folders import run_dir, write_private
 from app.worker_plan import PlannedWorker, plan_workers
 from tasks.broker_url import runtime_dir
-from tasks.errors import ServiceError
+from tasks.errors import ExitCode, ServiceError
 from tasks.lifeline import SUPERVISED
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
 from tasks.settings import Settings
@@ -22,6 +23,8 @@ WORKERS = "workers"
 """The group of all others: they start together and stop together."""
 WORKER_START_SECONDS = 2
 """A worker that cannot be imported or configured ends within this time."""
+HOPELESS_EXIT = int(ExitCode.CONFIG)
+"""A program that ends with this is not started again: only a person can mend what is wrong."""
 
 # fmt: off
 KEPT_VARIABLES = frozenset((
@@ -69,6 +72,15 @@ def default_programs(settings: Settings) -> tuple[Program, ...]:
     if settings.redis_url is not None:
         return workers
     return (Program(REDIS, (sys.executable, "-m", "app", "_serve-redis")), *workers)
+
+
+def outlast_start() -> None:
+    """Under the supervisor, wait until this program counts as running.
+
+    supervisord starts whatever ends before that again and again, with whatever status it ends.
+    """
+    if SUPERVISED in os.environ:
+        time.sleep(WORKER_START_SECONDS + 1)
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
@@ -145,7 +157,8 @@ def _program_section(program: Program) -> str:
     """Redis starts with the supervisor; the rest is started once Redis has answered.
 
     supervisord waits one second longer after each failed start. With this many retries it never gives up: a
-    worker may have to wait for a Redis elsewhere. SIGTERM goes to the program alone, because a worker's pool
+    worker may have to wait for a Redis elsewhere. One that ends with HOPELESS_EXIT after it has counted as
+    running (`outlast_start`) is left alone. SIGTERM goes to the program alone, because a worker's pool
     would lose what it is doing; SIGKILL goes to all that is left of it.
     """
     is_redis = program.name == REDIS
@@ -154,7 +167,8 @@ def _program_section(program: Program) -> str:
     return f"""[program:{program.name}]
 command={_value(shlex.join(program.command))}
 {environment}autostart={str(is_redis).lower()}
-autorestart=true
+autorestart=unexpected
+exitcodes={HOPELESS_EXIT}
 startsecs={program.start_seconds}
 startretries=1000000
 stopsignal=TERM

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from app.services.folders import log_tail, program_log
 from app.services.processes import service_processes, supervisors
+from app.services.programs import HOPELESS_EXIT
 from app.services.redis_client import ask_redis, redis_place
 from app.services.supervisord import ProgramState, Supervisor, restarts
 from tasks.errors import ServiceError
@@ -118,5 +119,6 @@ def program_problem(state: ProgramState, log: Path) -> str:
         "STOPPED": f"{state.name} is stopped.",
         "FATAL": f"{state.name} {end} again and again and was given up.",
     }.get(state.state, f"{state.name} is in an unknown state.")
-    last_words = log_tail(log, lines=1)
+    # What is said before that status is a message and its remedy, a line each.
+    last_words = " ".join(log_tail(log, lines=2 if state.exit_status == HOPELESS_EXIT else 1).split())
     return f"{sentence} Its last words ({log}): {last_words}" if last_words else sentence
