@@ -22,6 +22,7 @@ from app.commands import (
     working,
 )
 from app.plain_text import visible_lines
+from app.private_files import be_private
 from tasks.errors import ExitCode, ShoeboxError
 from tasks.sqlite import is_damage
 
@@ -77,6 +78,7 @@ for _command in (
 
 def main() -> NoReturn:
     """Run a command. Errors made for people become one message and their exit code."""
+    be_private()
     try:
         shoebox(standalone_mode=False, prog_name="./run.sh")
     except ShoeboxError as error:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.plain_text import visible
+from app.private_files import users_umask
 from tasks.documents import Value
 from tasks.ledger import Ledger
 from tasks.planning import GPU_QUEUE
@@ -64,6 +65,7 @@ class ExtraWorker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            umask=users_umask(),
         )
         # Arguments may hold a password: only the program is named.
         self.name = f"{visible(Path(command[0]).name)} ({self._process.pid})"

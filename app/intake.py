@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 from tasks.errors import NotFoundError
 
@@ -24,6 +24,13 @@ class Reason(StrEnum):
     HIDDEN = "hidden or a system file"
     TEMPORARY = "a temporary file"
     SPECIAL = "not a regular file"
+
+
+class Found(PosixPath):
+    """A file that was found below a folder that was named. It is opened without following a link."""
+
+    below: Path
+    """That folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,10 @@ def find_files(paths: Iterable[Path]) -> Iterator[Path | Skipped]:
             raise NotFoundError(f"{path} does not exist.", "Check the name; quote it if it has spaces.")
     for path in paths:
         if path.is_dir():
-            yield from _search(path)
+            for found in _search(path):
+                if isinstance(found, Found):
+                    found.below = path
+                yield found
         else:
             yield path
 
@@ -64,7 +74,7 @@ def counted(files: int, folders: int) -> str:
     return " and ".join(parts) or "0 files"
 
 
-def _search(folder: Path) -> Iterator[Path | Skipped]:
+def _search(folder: Path) -> Iterator[Found | Skipped]:
     # A stack and no recursion: folders may be nested deeper than Python's calls.
     waiting = [_entries(folder)]
     while waiting:
@@ -76,7 +86,7 @@ def _search(folder: Path) -> Iterator[Path | Skipped]:
         elif found.is_dir(follow_symlinks=False):
             waiting.append(_entries(Path(found.path)))
         else:
-            yield Path(found.path)
+            yield Found(found.path)
 
 
 def _entries(folder: Path) -> Iterator["os.DirEntry[str] | Skipped"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import which
 
 from app.plain_text import visible
+from app.private_files import users_umask
 from tasks.errors import FileError, ServiceError
 
 
@@ -43,6 +44,7 @@ def open_original(path: bytes) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            umask=users_umask(),
         )
     except OSError as error:
         raise ServiceError(

@@ -1,13 +1,17 @@
 """Taking files in one after the other, for the command line and for the clerk."""
 
+import errno
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.intake import Skipped
+from app.below import open_below
+from app.intake import Found, Skipped
 from tasks.errors import FileError, NotFoundError
 from tasks.home import Home
 from tasks.ledger import DocumentRow
+from tasks.pipeline import Submission
 
 _RELEASE_EVERY = 50
 """Files taken before their first units are released, so that work begins while more come in."""
@@ -46,7 +50,7 @@ def take_files(
                 yield file
                 continue
             try:
-                submission = home.add(file, recipe, urgent=urgent)
+                submission = _take(home, file, recipe, urgent=urgent)
             except (FileError, NotFoundError) as error:
                 yield Refused(file, error)
                 continue
@@ -56,3 +60,19 @@ def take_files(
                 home.release()
     finally:
         home.release()
+
+
+def _take(home: Home, file: Path, recipe: str, *, urgent: bool) -> Submission:
+    """Take a file. What was found in a folder may be a link to elsewhere by now, and is not followed then."""
+    if not isinstance(file, Found):
+        return home.add(file, recipe, urgent=urgent)
+    with ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(open_below(file.below, file))
+        except FileNotFoundError as error:
+            raise NotFoundError(f"{file} does not exist any more.") from error
+        except OSError as error:
+            is_link = error.errno in (errno.ELOOP, errno.ENOTDIR)
+            why = "is behind a symbolic link now" if is_link else f"cannot be opened: {error.strerror}"
+            raise FileError(f"{file} {why}.", "Look what became of it; named itself, it is taken.") from error
+        return home.add(file, recipe, urgent=urgent, descriptor=descriptor)

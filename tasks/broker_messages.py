@@ -1,14 +1,25 @@
 """The messages of units that lie in Redis, not yet delivered to a worker."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
+
+from pydantic import BaseModel, Field
 
 from tasks.queues import broker_lists
 
 if TYPE_CHECKING:
     from redis import Redis
+
+
+class _Headers(BaseModel):
+    id: str = Field(max_length=200)
+
+
+class _Sent(BaseModel):
+    """What is wanted of a message, as kombu writes it."""
+
+    headers: _Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +41,19 @@ def unit_messages(redis: "Redis", home: str, queues: Iterable[str]) -> list[Mess
     found = []
     for name, messages in zip(names, rows, strict=True):
         for raw in messages:
-            task_id = str(json.loads(raw)["headers"]["id"])
-            if task_id.startswith(f"{home}."):
-                found.append(Message(int(task_id.split(".")[1]), name, raw))
+            sender, _, rest = task_id_of(raw).partition(".")
+            unit = rest.partition(".")[0]
+            if sender == home and unit.isascii() and unit.isdecimal():
+                found.append(Message(int(unit), name, raw))
     return found
+
+
+def task_id_of(raw: bytes) -> str:
+    """Celery's id of the task that a message in Redis is about; empty for what is no message of Celery's."""
+    try:
+        return _Sent.model_validate_json(raw).headers.id
+    except ValueError:  # somebody else's: it must not keep home from looking after its own
+        return ""
 
 
 def take_back(redis: "Redis", messages: Iterable[Message]) -> set[int]:

@@ -23,7 +23,7 @@ from tasks.learned_costs import note_payload
 from tasks.ledger import Ledger
 from tasks.lifeline import SUPERVISED
 from tasks.orders import Order, Outcome, ReadParams, image_pages
-from tasks.planning import CPU_QUEUE, GPU_QUEUE
+from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
 from tasks.publishing import publish_record, publish_unit
 from tasks.question_road import Entry, EntryKind, QuestionRoad
 from tasks.queues import (
@@ -44,6 +44,8 @@ from tasks.settings import get_settings
 from tasks.upgrading import NewerLedgerError
 
 if TYPE_CHECKING:
+    from celery import Celery
+
     from tasks.engines.llm.base import ChatClient
 
 log = logging.getLogger("shoebox.worker")
@@ -95,6 +97,26 @@ def open_ledger() -> Iterator[Ledger]:
     with opened as ledger:
         _idle_connection_of(os.getpid())
         yield ledger
+
+
+_TASKS_OF_HOME = frozenset(
+    (
+        *(unit_task(Stage.EXTRACT), RENDER_TASK, RECORD_TASK, TICK_TASK, DELIVER_TASK, DIGEST_TASK),
+        *(EMBEDDED_TASK, REINDEX_TASK),
+    )
+)
+"""They read files and the ledger, so they are not for workers that only help: `drop_foreign_tasks`."""
+
+
+def drop_foreign_tasks(app: "Celery", queue: str) -> None:
+    """Leave a worker only the tasks of its queue: a message for any other is refused as unknown.
+
+    Whoever has Redis' password may send any message to any queue.
+    """
+    is_home = queue == HOME_QUEUE
+    for name in list(app.tasks):
+        if (name in _TASKS_OF_HOME) != is_home:
+            app.tasks.unregister(name)
 
 
 def _run(task: Any, order: Order, work: Work, *, needs_payload: bool) -> None:

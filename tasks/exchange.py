@@ -14,9 +14,12 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from tasks.orders import Order, Outcome, Presence
+from pydantic import BaseModel
+
+from tasks.documents import Failure
+from tasks.orders import UNKNOWN_ISSUE, Order, Outcome, Presence
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -25,6 +28,11 @@ PAYLOAD_SECONDS = 24 * 3600
 OUTCOME_SECONDS = 7 * 24 * 3600
 DONE_SECONDS = 24 * 3600  # longer than any broker redelivery, so that a late copy is recognised
 CANCEL_SECONDS = 24 * 3600
+MAX_OUTCOME_BYTES = 256 * 1024 * 1024
+"""More is not even fetched: it would take several times as much memory to read."""
+_MAX_PRESENCE_BYTES = 1024 * 1024
+_FURTHEST_SECONDS = 600.0
+"""A worker that says to be there for longer than this from now is not believed."""
 _ASK_SECONDS = 0.3
 
 _PRESENCE_KEY = "shoebox:presence"
@@ -96,6 +104,28 @@ class Trace:
     outcome: Outcome | None
 
 
+class _PresenceEntry(BaseModel):
+    """What stands in Redis of a worker."""
+
+    presence: dict[str, Any]
+    until: float
+
+
+def _outcome(raw: bytes) -> Outcome | None:
+    """The outcome that a worker has published; a failure in its place where it is none."""
+    if not raw:
+        return None
+    try:
+        if len(raw) <= MAX_OUTCOME_BYTES:
+            return Outcome.model_validate_json(raw)
+        why = f"has more than {MAX_OUTCOME_BYTES / 1e6:,.0f} MB"
+    except ValueError:
+        why = "is not of the form that Shoebox writes"
+    return Outcome(
+        issue=UNKNOWN_ISSUE, failure=Failure(kind="error", message=f"What the worker sent back {why}.")
+    )
+
+
 class Exchange:
     """Reads and writes the traces of units."""
 
@@ -154,9 +184,9 @@ class Exchange:
             pipe.execute()
 
     def outcome(self, home: str, unit: int) -> Outcome | None:
-        """How a unit ended, if it has."""
-        raw = self.redis.get(self._key(home, unit, "outcome"))
-        return Outcome.model_validate_json(cast(bytes, raw)) if raw else None
+        """How a unit ended, if it has. One that cannot be read is a failure."""
+        raw = self.redis.getrange(self._key(home, unit, "outcome"), 0, MAX_OUTCOME_BYTES)
+        return _outcome(cast(bytes, raw))
 
     def forget(self, home: str, unit: int, *, done: bool) -> None:
         """Remove all traces. With `done`, leave a mark so that a late copy of the order is dropped."""
@@ -173,15 +203,16 @@ class Exchange:
             return {}
         with self.redis.pipeline(transaction=False) as pipe:
             for unit in units:
-                pipe.mget(*(self._key(home, unit, what) for what in ("lease", "started", "outcome")))
+                pipe.mget(*(self._key(home, unit, what) for what in ("lease", "started")))
+                pipe.getrange(self._key(home, unit, "outcome"), 0, MAX_OUTCOME_BYTES)
             rows = pipe.execute()
         return {
             unit: Trace(
-                lease=lease.decode() if lease else "",
+                lease=lease.decode("utf-8", "replace") if lease else "",
                 started=bool(started),
-                outcome=Outcome.model_validate_json(outcome) if outcome else None,
+                outcome=_outcome(outcome),
             )
-            for unit, (lease, started, outcome) in zip(units, rows, strict=True)
+            for unit, (lease, started), outcome in zip(units, rows[::2], rows[1::2], strict=True)
         }
 
     def holders(self, home: str, units: list[int]) -> dict[int, Holder]:
@@ -189,7 +220,11 @@ class Exchange:
         if not units:
             return {}
         tokens = cast("list[bytes | None]", self.redis.mget([self._key(home, u, "lease") for u in units]))
-        parsed = {u: Holder.parse(token.decode()) for u, token in zip(units, tokens, strict=True) if token}
+        parsed = {
+            u: Holder.parse(token.decode("utf-8", "replace"))
+            for u, token in zip(units, tokens, strict=True)
+            if token
+        }
         return {u: holder for u, holder in parsed.items() if holder}
 
     @staticmethod
@@ -224,14 +259,14 @@ class Exchange:
             pipe.hgetall(_PRESENCE_KEY)
             (seconds, microseconds), raw = pipe.execute()
         now = seconds + microseconds / 1e6
-        entries = [json.loads(value) for _, value in sorted(raw.items())]
         presences = []
-        for entry in entries:
-            if entry["until"] > now:
-                with suppress(
-                    ValueError
-                ):  # of another version; the units that it takes come back all the same
-                    presences.append(Presence.model_validate(entry["presence"]))
+        for _, value in sorted(raw.items()):
+            if len(value) > _MAX_PRESENCE_BYTES:
+                continue
+            with suppress(ValueError):  # of another version; the units that it takes come back all the same
+                entry = _PresenceEntry.model_validate_json(value)
+                if now < entry.until < now + _FURTHEST_SECONDS:
+                    presences.append(Presence.model_validate(entry.presence))
         return presences
 
     def now(self) -> float:

@@ -1,14 +1,19 @@
 """What travels between home and the workers: the order for a unit, and its outcome."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from tasks.documents import Failure, Stage, Value
 from tasks.engines.llm.base import CallTrace, ModelInfo
 from tasks.examples import Example
 from tasks.gpu import Gpu
 from tasks.image_classifiers import MAX_ANNOUNCED, ImageClassifier
+
+_MAX_NAME = 300
+"""Of a worker, which is its host's and ours."""
+UNKNOWN_ISSUE = 0
+"""In place of an outcome's issue, where it cannot be read. Issues begin with 1."""
 
 
 class Order(Value):
@@ -42,7 +47,7 @@ class Swap(Value):
     loaded: str
     """`paddleocr`, or the name of a language model."""
     unloaded: tuple[str, ...] = ()
-    seconds: float = 0.0
+    seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class Outcome(Value):
@@ -51,7 +56,7 @@ class Outcome(Value):
     issue: int
     result: dict[str, Any] | None = None
     failure: Failure | None = None
-    seconds: float = 0.0
+    seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     worker: str = ""
     calls: tuple[CallTrace, ...] = ()
     """The calls to language models, in order, also those that failed."""
@@ -62,9 +67,9 @@ class Outcome(Value):
 class Presence(Value):
     """A worker that is up."""
 
-    worker: str
-    queues: tuple[str, ...]
-    slots: int
+    worker: str = Field(max_length=_MAX_NAME)
+    queues: tuple[Annotated[str, StringConstraints(max_length=_MAX_NAME)], ...] = Field(max_length=8)
+    slots: int = Field(ge=1, le=1024)
     """Units that it runs at the same time."""
     pid: int
     """Of its main process; the children that run its units have it as their parent."""
@@ -72,13 +77,13 @@ class Presence(Value):
     """The name of its machine."""
     version: str = ""
     """Of Shoebox."""
-    models: tuple[ModelInfo, ...] = ()
+    models: tuple[ModelInfo, ...] = Field(default=(), max_length=1000)
     """The language models that it reaches."""
     llm_problem: str = ""
     """Why it reaches none, in words."""
-    gpus: tuple[Gpu, ...] = ()
+    gpus: tuple[Gpu, ...] = Field(default=(), max_length=64)
     """Those that it may use, if it serves the gpu queue."""
-    software: dict[str, str] = Field(default_factory=dict)
+    software: dict[str, str] = Field(default_factory=dict, max_length=64)
     """Versions of what it runs on, by name: python, paddleocr, torch."""
     version_problem: str = ""
     """That some home has another version of Shoebox, in words."""

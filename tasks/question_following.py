@@ -1,11 +1,11 @@
 """Waiting for an answer without ever hanging: whoever should write it is watched."""
 
-import json
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import cast
 
+from tasks.broker_messages import task_id_of
 from tasks.errors import ServiceError, ShoeboxError
 from tasks.exchange import Exchange
 from tasks.orders import Presence
@@ -119,6 +119,6 @@ class _Watch:
                 pipe.lrange(name, 0, -1)
             rows = cast("list[list[bytes]]", pipe.execute())
         for (queue, _), messages in zip(names, rows, strict=True):
-            if any(json.loads(one)["headers"]["id"] == self._road.task_id for one in messages):
+            if any(task_id_of(one) == self._road.task_id for one in messages):
                 return queue
         return ""

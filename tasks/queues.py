@@ -65,13 +65,19 @@ def get_app() -> "Celery":
     """
     from celery import Celery
 
+    from tasks.transport import use_tolerant_transport
+
+    use_tolerant_transport()
     app = Celery("shoebox", include=["tasks.celery_tasks"])
     app.conf.update(
         broker_url=celery_broker_url(redis_url(get_settings())),
         result_backend=None,
         task_ignore_result=True,
         task_serializer="json",
-        accept_content=["json"],
+        accept_content=["json"],  # pickle would run what a message says
+        # Nothing here is steered by messages; with them anybody with Redis' password could stop workers, or
+        # have them start processes without end.
+        worker_enable_remote_control=False,
         task_acks_late=True,
         # A unit whose child died is reported to home by `celery_tasks.report_failure`, and home decides.
         task_reject_on_worker_lost=False,

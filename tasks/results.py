@@ -9,9 +9,10 @@ from tasks.documents import Analysis, Classification, Extraction, Field, OcrResu
 from tasks.engines.llm.base import CallTrace
 from tasks.ledger import DocumentRow, Ledger
 from tasks.looks import Look, LookParams, sighting
-from tasks.orders import ReadParams
+from tasks.orders import OcrParams, ReadParams
 from tasks.read_planning import load_estimate, save_estimate
 from tasks.recipes import COLUMN_ROLES, Category, Recipe
+from tasks.result_checks import check_analysis, check_classification, check_extraction, check_ocr, honest
 from tasks.said import BY_PERSON, CATEGORY, EVIDENCE, standing
 from tasks.units import UnitRow
 
@@ -28,7 +29,7 @@ def apply_result(
         case Stage.EXTRACT:
             _apply_extraction(ledger, document, Extraction.model_validate(result))
         case Stage.OCR:
-            _apply_ocr(ledger, document, OcrResult.model_validate(result))
+            _apply_ocr(ledger, document, ended, OcrResult.model_validate(result))
         case Stage.LOOK:
             _check_look(ended, Look.model_validate(result))
         case Stage.CLASSIFY:
@@ -38,13 +39,15 @@ def apply_result(
 
 
 def _apply_extraction(ledger: Ledger, document: DocumentRow, extraction: Extraction) -> None:
+    check_extraction(extraction)
     ledger.put_pages(document.id, extraction.pages)
     ledger.update_document(
         document.id, mime=extraction.mime, page_count=len(extraction.pages), file_title=extraction.title
     )
 
 
-def _apply_ocr(ledger: Ledger, document: DocumentRow, found: OcrResult) -> None:
+def _apply_ocr(ledger: Ledger, document: DocumentRow, ended: UnitRow, found: OcrResult) -> None:
+    check_ocr(found, OcrParams.model_validate(ended.params).pages)
     ledger.put_pages(document.id, [page for page in found.pages if not page.error])
     put_unread_pages(ledger, document, {page.number: page.error for page in found.pages if page.error})
 
@@ -65,6 +68,7 @@ def _check_look(ended: UnitRow, look: Look) -> None:
 def _apply_classification(
     ledger: Ledger, recipe: Recipe, document: DocumentRow, ended: UnitRow, found: Classification
 ) -> None:
+    check_classification(found)
     if found.category not in recipe.category_names:
         raise ValueError(f"category {found.category!r} is not in the recipe {recipe.name!r}")
     seen = sighting(ledger, document.id)
@@ -86,7 +90,7 @@ def _apply_reading(
     """Enter an analysis. That of a part only waits to be merged with the others."""
     params = ReadParams.model_validate(ended.params)
     if params.llm is not None and params.llm.part:
-        PartAnalysis.model_validate(result)
+        check_analysis(PartAnalysis.model_validate(result))
         return
     _apply_analysis(ledger, recipe, document, Analysis.model_validate(result))
     ledger.update_document(
@@ -97,10 +101,12 @@ def _apply_reading(
 
 
 def _apply_analysis(ledger: Ledger, recipe: Recipe, document: DocumentRow, found: Analysis) -> None:
+    check_analysis(found)
     category = recipe.category(document.category)
     if unknown := {field.name for field in found.fields} - {spec.name for spec in category.fields}:
         raise ValueError(f"fields {sorted(unknown)} are not in the category {category.name!r}")
-    put_values(ledger, document, category, found.fields)
+    lengths = _lengths(ledger, document)
+    put_values(ledger, document, category, [honest(field, lengths) for field in found.fields])
     ledger.update_document(
         document.id,
         title=found.title,
@@ -108,6 +114,11 @@ def _apply_analysis(ledger: Ledger, recipe: Recipe, document: DocumentRow, found
         read_share=found.read_share,
         language=found.language,
     )
+
+
+def _lengths(ledger: Ledger, document: DocumentRow) -> dict[int, int]:
+    """How many characters each page has. The ledger's own counting would stop at a zero character."""
+    return {page.number: len(page.text) for page in ledger.pages(document.id)}
 
 
 def put_values(ledger: Ledger, document: DocumentRow, category: Category, found: Iterable[Field]) -> None:

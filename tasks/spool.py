@@ -7,6 +7,7 @@ it was when it was taken. Originals are only ever read. Copies are named by thei
 import contextlib
 import errno
 import os
+import re
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from tasks.content import copy_hashed
 from tasks.errors import FileError, NotFoundError, ServiceError
 from tasks.ledger import DocumentRow
 from tasks.settings import Settings
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,13 @@ class Spooled:
 
 
 def spool_path(settings: Settings, sha256: str) -> Path:
-    """Where the copy with this content lies."""
+    """Where the copy with this content lies.
+
+    Raises:
+        FileError: that is no hash. It may come with a message, and must never lead anywhere else.
+    """
+    if not _SHA256.fullmatch(sha256):
+        raise FileError("What should be read is not named by a hash.", "Nothing was read.")
     return settings.spool_dir / sha256[:2] / sha256
 
 
@@ -36,8 +45,13 @@ class StillWrittenError(FileError):
     """The file changed while it was read."""
 
 
-def take(settings: Settings, path: Path) -> Spooled:
+def take(settings: Settings, path: Path, *, wanted: str = "") -> Spooled:
     """Copy a file into the spool and hash it, reading it once.
+
+    Args:
+        settings: where the spool is.
+        path: of the file.
+        wanted: the hash that it should have; a copy of anything else is not kept.
 
     Raises:
         NotFoundError: there is no such file.
@@ -54,13 +68,13 @@ def take(settings: Settings, path: Path) -> Spooled:
     except OSError as error:
         raise FileError(f"{path} cannot be opened: {error.strerror}.", "Check its rights.") from error
     try:
-        return take_open(settings, path, descriptor)
+        return take_open(settings, path, descriptor, wanted=wanted)
     finally:
         os.close(descriptor)
 
 
-def take_open(settings: Settings, path: Path, descriptor: int) -> Spooled:
-    """Copy a file that is open for reading, at its start; `path` is only for words.
+def take_open(settings: Settings, path: Path, descriptor: int, *, wanted: str = "") -> Spooled:
+    """Copy a file that is open for reading, at its start; `path` is only for words. `wanted` as in `take`.
 
     Raises:
         FileError, ServiceError: as `take`.
@@ -68,17 +82,17 @@ def take_open(settings: Settings, path: Path, descriptor: int) -> Spooled:
     try:
         before = os.fstat(descriptor)
         _check(settings, path, before)
-        sha256 = _copy_to_spool(settings, path, descriptor, before)
+        sha256 = _copy_to_spool(settings, path, descriptor, before, wanted)
     except OSError as error:
         raise _spool_error(settings, path, error) from error
     return Spooled(sha256=sha256, stat=before)
 
 
-def _copy_to_spool(settings: Settings, path: Path, source: int, before: os.stat_result) -> str:
+def _copy_to_spool(settings: Settings, path: Path, source: int, before: os.stat_result, wanted: str) -> str:
     """Copy an open file into the spool; returns its hash. A copy that was broken off leaves nothing.
 
-    A file that changed meanwhile never gets its place: that may be the copy of another document, whose
-    content this file just had.
+    Nor does one of another content than is wanted, and a file that changed meanwhile never gets its place:
+    that may be the copy of another document, whose content this file just had.
     """
     settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=settings.spool_dir, prefix="taking-", delete=False) as copy:
@@ -90,9 +104,10 @@ def _copy_to_spool(settings: Settings, path: Path, source: int, before: os.stat_
                 raise StillWrittenError(
                     f"{path} is still being written.", "Add it again when it is complete."
                 )
-            target = spool_path(settings, sha256)
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            temporary.replace(target)
+            if sha256 == (wanted or sha256):
+                target = spool_path(settings, sha256)
+                target.parent.mkdir(mode=0o700, exist_ok=True)
+                temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
     return sha256
@@ -128,13 +143,12 @@ def ensure(settings: Settings, document: DocumentRow) -> Path:
         return copy
     original = Path(os.fsdecode(document.path))
     try:
-        spooled = take(settings, original)
+        spooled = take(settings, original, wanted=document.sha256)
     except NotFoundError as error:
         raise FileError(
             f"{document.name} is no longer at {original}.", "Put it back, or remove it here and add it again."
         ) from error
     if spooled.sha256 != document.sha256:
-        spool_path(settings, spooled.sha256).unlink(missing_ok=True)
         raise FileError(
             f"{document.name} has changed since it was added.", "Add it again: it counts as a new document."
         )

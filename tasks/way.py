@@ -22,7 +22,7 @@ from tasks.learned_costs import learn_swap
 from tasks.learning.sketches import put_sketch
 from tasks.ledger import DocumentRow, Ledger
 from tasks.notify.outbox import tell_of_state
-from tasks.orders import OcrParams, Outcome
+from tasks.orders import UNKNOWN_ISSUE, OcrParams, Outcome
 from tasks.recipes import load_recipe
 from tasks.results import apply_result, put_calls, put_given_category, put_unread_pages, put_values
 from tasks.review import model_failure, review_reasons
@@ -58,7 +58,7 @@ class Way:
             ended = unit(self.ledger, unit_id)
             if ended is None or ended.state in FINAL_STATES:
                 return None
-            is_current = outcome.issue == ended.issue and ended.state in OUTSTANDING_STATES
+            is_current = outcome.issue in (ended.issue, UNKNOWN_ISSUE) and ended.state in OUTSTANDING_STATES
             if outcome.failure is not None and not is_current:
                 return None
             document = self._document(ended.document)

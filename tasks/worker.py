@@ -79,11 +79,17 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
         ServiceError: Redis does not let us in.
     """
     from celery.exceptions import CPendingDeprecationWarning
-    from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+    from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
     leaving = threading.Event()
     hurried = threading.Event()
     announcers: list[threading.Thread] = []
+
+    @worker_init.connect(weak=False)
+    def keep_own_tasks(**_: Any) -> None:
+        from tasks.celery_tasks import drop_foreign_tasks
+
+        drop_foreign_tasks(get_app(), queue)
 
     @worker_ready.connect(weak=False)
     def announce(sender: Any = None, **_: Any) -> None:

@@ -17,6 +17,12 @@ from tasks.lifeline import die_with_parent
 from tasks.settings import Settings
 
 ANSWER_SECONDS = 5.0
+FORBIDDEN_COMMANDS = (
+    *("ACL", "BGREWRITEAOF", "CLUSTER", "CONFIG", "DEBUG", "FAILOVER", "MIGRATE", "MODULE", "MONITOR"),
+    *("PSYNC", "REPLICAOF", "SHUTDOWN", "SLAVEOF", "SYNC"),
+)
+"""What Shoebox never needs, and what makes a password for Redis one for the machine: with these a server
+writes files of any name, loads code, connects elsewhere, or shows what others send."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ save ""
 maxmemory-policy noeviction
 daemonize no
 supervised no
-logfile ""
+{"".join(f'rename-command {name} ""' + chr(10) for name in FORBIDDEN_COMMANDS)}logfile ""
 set-proc-title no
 """,
     )

@@ -6,12 +6,14 @@ import socket
 import subprocess
 import sys
 import xmlrpc.client
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from app.services.folders import run_dir
 from app.services.programs import child_environment, config_path, supervisor_log, supervisor_socket
+from tasks.broker_url import check_private
 from tasks.errors import ServiceError
 from tasks.settings import Settings
 
@@ -90,7 +92,13 @@ class Supervisor:
         """Stop all programs, then itself; return at once."""
         self._order("supervisor.shutdown")
 
+    def _check_folder(self) -> None:
+        """Somebody else's supervisor is none of ours: after a clean-up of /tmp its name may be taken."""
+        with suppress(FileNotFoundError):  # what asks says that
+            check_private(supervisor_socket(self._settings).parent)
+
     def _order(self, method: str, *arguments: object) -> object:
+        self._check_folder()
         transport = _Transport(supervisor_socket(self._settings))
         try:
             with xmlrpc.client.ServerProxy("http://localhost", transport) as server:

@@ -4,13 +4,13 @@ It goes on at each tick. Nothing of it is a stage of a document: a document is d
 fails here is tried again later without touching any document or the circuit of the language model.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable
 from datetime import date
 from typing import cast
 
+from tasks.broker_messages import task_id_of
 from tasks.capability import worker_with
 from tasks.circuit import load_circuit
 from tasks.documents import State, Value
@@ -268,7 +268,7 @@ class Keeper:
             for queue in self._queues():
                 pipe.lrange(broker_lists(queue)[-1], 0, -1)
             rows = cast("list[list[bytes]]", pipe.execute())
-        return {json.loads(message)["headers"]["id"] for messages in rows for message in messages}
+        return {task_id_of(message) for messages in rows for message in messages}
 
     # At night
 
