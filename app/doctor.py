@@ -18,6 +18,7 @@ from app.ocr_check import check_ocr_engine
 from app.services import find_server, status
 from app.services.folders import MIN_FREE_BYTES
 from app.services.redis_client import ask_redis, redis_place
+from app.trust_check import check_ledger, check_trust
 from tasks.errors import ConfigError, ExitCode, ShoeboxError
 from tasks.meaning.standing import standing_line
 from tasks.settings import Settings
@@ -42,6 +43,8 @@ def run_checks(settings: Settings) -> list[Check]:
         check_python,
         check_packages,
         check_data_dir,
+        check_ledger,
+        check_trust,
         check_redis,
         check_services,
         check_native_libraries,

@@ -48,7 +48,22 @@ def _webhook_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _redis_url(url: SecretStr) -> SecretStr:
+    """A password with `/`, `?` or `#` in it would be taken for the name of a host, which is shown.
+
+    The message never holds the address.
+    """
+    try:
+        parts = urlsplit(url.get_secret_value())
+    except ValueError:
+        raise ValueError("is not an address") from None
+    if parts.scheme in {"redis", "rediss"} and "@" in parts.path + parts.query + parts.fragment:
+        raise ValueError("must have special characters of the user name and password as %XX")
+    return url
+
+
 ClockTime = Annotated[str, AfterValidator(_clock_time)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 WebhookUrl = Annotated[SecretStr, AfterValidator(_webhook_url)]
 
 
@@ -61,7 +76,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default_factory=_default_data_dir)
     """Ledger, spool, logs and the embedded Redis. Created with mode 0700."""
-    redis_url: SecretStr | None = None
+    redis_url: RedisUrl | None = None
     """A Redis of your own (redis://, rediss://, unix://). Without it home starts an embedded one."""
     redis_port: int = Field(default=0, ge=0, le=65535)
     """Let the embedded Redis listen on this loopback port as well as on its socket; 0 means socket only."""

@@ -95,6 +95,7 @@ def upgrade(db: sqlite3.Connection, path: Path) -> Path | None:
         if found == LATEST:
             return None
         copy = _back_up(path, found) if found else None
+        _close_to_others(path)
         for number, script in enumerate(MIGRATIONS[found:], start=found + 1):
             for statement in _statements(script):
                 db.execute(statement)
@@ -102,6 +103,13 @@ def upgrade(db: sqlite3.Connection, path: Path) -> Path | None:
     if copy is not None:
         log.warning("The ledger was brought from schema %d to %d. As it was it is in %s", found, LATEST, copy)
     return copy
+
+
+def _close_to_others(path: Path) -> None:
+    """Older versions left the file to the umask."""
+    for ending in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError, PermissionError):  # the latter: it is another's, and they decide
+            path.with_name(path.name + ending).chmod(0o600)
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -118,3 +118,15 @@ def test_every_example_query_runs(ledger: Ledger, query: str) -> None:
 
 def test_there_are_example_queries() -> None:
     assert len(QUERIES) >= 4
+
+
+def test_an_export_replaces_a_link_and_not_what_it_leads_to(ledger: Ledger, tmp_path: Path) -> None:
+    private = tmp_path / "private.txt"
+    private.write_text("private")
+    target = tmp_path / "table.csv"
+    target.symlink_to(private)
+    with pytest.raises(ShoeboxError, match="there already"):
+        write_file(ledger, [], target, "csv", replace=False)
+    write_file(ledger, [], target, "csv", replace=True)
+    assert private.read_text() == "private"
+    assert not target.is_symlink()

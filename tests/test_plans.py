@@ -582,3 +582,23 @@ def test_the_commands(tmp_path: Path) -> None:
     wrong = system.run("tidy", papers / "tidy", "--template", "{nothing}", check=False)
     assert wrong.returncode == 5
     assert "{party}" in wrong.stderr
+
+
+def test_a_target_that_became_a_link_is_not_followed(desk: Desk, tmp_path: Path) -> None:
+    """Neither by what is applied nor by what is undone: it is not the folder that a person agreed to."""
+    desk.paper("a.pdf")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    plan = desk.plan(Action.COPY)
+    desk.target.symlink_to(elsewhere)
+    with pytest.raises(ServiceError, match="leads elsewhere now"):
+        desk.carrier.apply(plan)
+    assert list(elsewhere.iterdir()) == []
+    desk.target.unlink()
+    desk.carrier.apply(plan)
+    desk.target.rename(elsewhere / "moved")
+    desk.target.symlink_to(elsewhere / "moved")
+    before = tree_of(elsewhere)
+    with pytest.raises(ServiceError, match="leads elsewhere now"):
+        desk.carrier.undo(plan)
+    assert tree_of(elsewhere) == before

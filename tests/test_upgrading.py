@@ -86,7 +86,7 @@ def test_every_older_ledger_is_migrated_with_all_its_rows(
     [copy] = backups(path)
     assert copy.name == f"ledger-schema-{schema}.sqlite3"
     assert tables_of(copy) == before
-    assert (mode(copy), mode(copy.parent)) == (0o600, 0o700)
+    assert (mode(copy), mode(copy.parent), mode(path)) == (0o600, 0o700, 0o600)
     assert [entry.name for entry in copy.parent.iterdir()] == [copy.name]
 
 

@@ -43,6 +43,7 @@ class Carrier:
             counts = self._journal.counts(plan.id)
             if counts.get(StepState.UNDONE) or counts.get(StepState.UNDOING):
                 raise ShoeboxError(f"{plan.name} was undone.", "Make a new plan: ./run.sh tidy.")
+            _check_target(plan)
             self._make_target(plan)
             for step in self._journal.steps(plan.id):
                 if step.state in (StepState.PLANNED, StepState.STARTED):
@@ -95,6 +96,7 @@ class Carrier:
             ServiceError: the disk is full; what was undone stays so.
         """
         with self._only_one():
+            _check_target(plan)
             for found in self._journal.steps(plan.id, backwards=True):
                 step = self._settled(plan, found) if found.state is StepState.STARTED else found
                 if step.state in (StepState.DONE, StepState.UNDOING):
@@ -212,6 +214,19 @@ class Carrier:
             raise ShoeboxError("A plan is being carried out already.", "Wait until it has ended.") from error
         finally:
             os.close(lock)
+
+
+def _check_target(plan: Plan) -> None:
+    """The folder that was agreed to has no links on its way: one that stands there now leads elsewhere.
+
+    Raises:
+        ServiceError: it does.
+    """
+    if plan.target.resolve() != plan.target:
+        raise ServiceError(
+            f"{plan.target} leads elsewhere now, to {plan.target.resolve()}.",
+            "Remove the symbolic link, or make a new plan: ./run.sh tidy.",
+        )
 
 
 def _mark(plan: Plan, step: Step) -> str:

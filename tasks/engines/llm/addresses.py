@@ -84,6 +84,7 @@ def _split(text: str) -> SplitResult:
 
 
 def _no_address(text: str) -> ConfigError:
+    shown_text = text.rpartition("@")[2]  # what stands before may be a password
     return ConfigError(
-        f"{text!r} is not the address of a model server.", "Write it as http://HOST:PORT, or HOST:PORT."
+        f"{shown_text!r} is not the address of a model server.", "Write it as http://HOST:PORT, or HOST:PORT."
     )
