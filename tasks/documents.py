@@ -24,7 +24,8 @@ class State(StrEnum):
     FAILED = "failed"
     """Cannot be read for a reason that the user can act on, such as a password."""
     QUARANTINED = "quarantined"
-    """Killed or hung its worker `max_attempts` times; set aside so that the rest goes on."""
+    """Ran into a limit of time or memory, or killed or hung its worker `max_attempts` times; set aside so
+    that the rest goes on."""
     CANCELLED = "cancelled"
 
 
@@ -196,7 +197,8 @@ class Failure(Value):
     kind: str
     """What to do about it.
 
-    `file`: the file is at fault, final. `error`, `timeout`, `died`: counts as an attempt. `lost` (its payload
+    `file`: the file is at fault, final. `limit`: reading it ran into a limit of time or memory, and would
+    again: final. `error`, `timeout`, `died`: counts as an attempt. `lost` (its payload
     vanished), `cancelled`: issued again without counting. `unavailable`: the model server is away.
     `no model`: the server lacks the unit's model.
     """

@@ -53,6 +53,16 @@ class FileError(ShoeboxError):
     """The file itself is at fault; trying again changes nothing."""
 
     exit_code = ExitCode.BAD_FILE
+    kind = "file"
+    """What follows for the unit that read it: the `kind` of its `Failure`."""
+
+
+class LimitError(FileError):
+    """Reading a file was stopped by a limit (kind `limit`, final), or crashed (`died`, an attempt)."""
+
+    def __init__(self, message: str, remedy: str, kind: str) -> None:
+        super().__init__(message, remedy)
+        self.kind = kind
 
 
 class ConfigError(ShoeboxError):

@@ -231,7 +231,7 @@ class Home:
         """Hand out a released unit, with its payload where home has it at hand."""
         try:
             if order.stage in {Stage.OCR, Stage.LOOK} or self._shows_pages(order):
-                publish_render(order)
+                publish_render(order, self.settings)
                 return
             if order.stage in {Stage.CLASSIFY, Stage.ANALYSE}:
                 self.exchange.put_payload(order, self.reading_payload(order))

@@ -19,6 +19,7 @@ from tasks.queues import (
     unit_task,
     worker_queue,
 )
+from tasks.reading.confined import PATIENCE
 from tasks.settings import Settings
 
 _NOTIFY_EXPIRES_SECONDS = 10.0
@@ -26,13 +27,15 @@ _NOTIFY_EXPIRES_SECONDS = 10.0
 
 log = logging.getLogger("shoebox.publishing")
 
-_RENDER_SECONDS_PER_PAGE = 20.0
+_SPARE_SECONDS = 30.0
+"""Reading and drawing files keep time themselves; Celery's limit is for what surrounds them."""
 
 
-def publish_render(order: Order) -> None:
+def publish_render(order: Order, settings: Settings) -> None:
     """Have the pages that a unit needs rendered at home; the unit is handed on from there."""
     small = len(order.params["pages"]) if order.stage is Stage.LOOK else 0
-    seconds = (small or len(image_pages(order.stage, order.params))) * _RENDER_SECONDS_PER_PAGE
+    pages = small or len(image_pages(order.stage, order.params))
+    seconds = pages * PATIENCE * settings.draw_seconds + _SPARE_SECONDS
     _send_order(RENDER_TASK, order, home_queue(order.home), seconds, suffix=".render")
 
 
@@ -56,7 +59,7 @@ def time_limit(order: Order, settings: Settings) -> float:
     """Seconds after which the child that runs the unit is killed."""
     match order.stage:
         case Stage.EXTRACT:
-            return settings.extract_seconds
+            return PATIENCE * settings.extract_seconds + _SPARE_SECONDS
         case Stage.OCR:
             return len(OcrParams.model_validate(order.params).pages) * settings.page_seconds
         case Stage.LOOK:

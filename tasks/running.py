@@ -201,7 +201,7 @@ def _attempt(order: Order, work: Callable[[], T]) -> T | Failure:
     except PayloadLostError as error:
         return Failure(kind="lost", message=error.message)
     except FileError as error:
-        return Failure(kind="file", message=error.message, remedy=error.remedy)
+        return Failure(kind=error.kind, message=error.message, remedy=error.remedy)
     except ShoeboxError as error:
         return Failure(kind="error", message=error.message, remedy=error.remedy)
     except MemoryError:

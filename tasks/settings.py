@@ -115,6 +115,10 @@ class Settings(BaseSettings):
     """Page images of this home that lie in Redis at the same time take up at most so much."""
     extract_seconds: float = Field(default=90.0, gt=0)
     """Hard time limit of reading one file, in seconds."""
+    draw_seconds: float = Field(default=20.0, gt=0)
+    """Hard time limit of drawing one page of a file, in seconds."""
+    extract_megabytes: int = Field(default=2000, ge=0)
+    """Memory that reading a file, or drawing a page of it, may take; more is refused. 0: no limit."""
     page_seconds: float = Field(default=60.0, gt=0)
     """Hard time limit of OCR for one page, in seconds; a window of pages gets the sum."""
     reply_seconds: float = Field(default=120.0, gt=0)
@@ -136,6 +140,8 @@ class Settings(BaseSettings):
     """Larger files are refused with a message."""
     max_pages: int = Field(default=5000, ge=1)
     """Documents with more pages are refused with a message."""
+    max_characters: int = Field(default=20_000_000, ge=10_000)
+    """Of text in one document; pages after that count as unread, with a message."""
 
     watch_settle_seconds: float = Field(default=3.0, gt=0)
     """A file in a watched folder is taken once its size and times have not changed for so long."""

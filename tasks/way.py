@@ -107,7 +107,7 @@ class Way:
         return None
 
     def _enter_failure(self, document: DocumentRow, ended: UnitRow, failure: Failure, worker: str) -> None:
-        """Try the unit again, or end it: a file at fault at once, anything else after `max_attempts`."""
+        """Try the unit again, or end it: at once where the file is at fault, else after `max_attempts`."""
         if failure.kind in {"lost", "cancelled"}:
             mark_waiting(self.ledger, ended.id, attempt=False, message=failure.message)
             return
@@ -120,12 +120,12 @@ class Way:
             self.ledger.update_document(document.id, model_failures=document.model_failures + 1)
             self.fall_back(self._document(document.id))
             return
-        is_final = failure.kind == "file"
+        is_final = failure.kind in {"file", "limit"}
         if not is_final and ended.attempts + 1 < self.settings.max_attempts:
             if not self._split_window(document, ended):
                 mark_waiting(self.ledger, ended.id, attempt=True, message=failure.message)
             return
-        state = State.FAILED if is_final else State.QUARANTINED
+        state = State.FAILED if failure.kind == "file" else State.QUARANTINED
         mark_ended(
             self.ledger,
             ended.id,

@@ -36,7 +36,7 @@ class Published:
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> Published:
     found = Published()
-    monkeypatch.setattr(home_module, "publish_render", found.rendered.append)
+    monkeypatch.setattr(home_module, "publish_render", lambda order, _: found.rendered.append(order))
     monkeypatch.setattr(
         home_module, "publish_unit", lambda order, queue, _: found.sent.append((order, queue))
     )

@@ -13,7 +13,10 @@ MAX_TITLE_CHARACTERS = 300
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 # A form feed separates pages (see DocumentText.text), so within a page it can only be a line end.
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\u2028\u2029]")
-_TRAILING_SPACE = re.compile(r"[ \t\u00a0]+$", re.MULTILINE)
+_BLANKS = " \t\u00a0"
+_MAX_MARKS = 30
+"""Combining marks in a row, as in Unicode's Stream-Safe Text Format (UAX 15). Sorting takes the square."""
+_PERHAPS_MARKS = re.compile(rf"[^\w\s\x00-\x7f]{{{_MAX_MARKS + 1},}}")
 _LIGATURES = str.maketrans(
     {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\ufb06": "st"}
 )
@@ -28,8 +31,20 @@ _NOT_SHOWN = re.compile(
 def clean_text(text: str) -> str:
     """Newlines as `\\n`, composed characters, no ligatures, controls, noncharacters or trailing blanks."""
     text = _LINE_END_HYPHEN.sub("-", _LINE_ENDS.sub("\n", text))
-    text = unicodedata.normalize("NFC", _UNWANTED.sub("", text).translate(_LIGATURES))
-    return _TRAILING_SPACE.sub("", text).strip("\n")
+    text = _PERHAPS_MARKS.sub(_fewer_marks, _UNWANTED.sub("", text).translate(_LIGATURES))
+    text = unicodedata.normalize("NFC", text)
+    # No regular expression: from each of a million blanks it would look for the end of the line.
+    return "\n".join(line.rstrip(_BLANKS) for line in text.split("\n")).strip("\n")
+
+
+def _fewer_marks(run: re.Match[str]) -> str:
+    """The run with at most `_MAX_MARKS` combining marks one after the other."""
+    kept, marks = [], 0
+    for character in run[0]:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= _MAX_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def clean_title(title: object) -> str:

@@ -46,7 +46,25 @@ def extract(path: Path, name: str, settings: Settings) -> Extraction:
             kind, with too many pages or pixels. Names the file and the remedy.
         NotFoundError: there is no such file.
     """
-    return _extract(path, name, settings, depth=1)
+    return _bounded(_extract(path, name, settings, depth=1), settings.max_characters)
+
+
+def _bounded(extraction: Extraction, most: int) -> Extraction:
+    """The pages up to `most` characters of text; the others are there, unread, and say why."""
+    pages, so_far = [], 0
+    for page in extraction.pages:
+        so_far += len(page.text)
+        if so_far <= most:
+            pages.append(page)
+        else:
+            pages.append(
+                unreadable_page(
+                    page.number,
+                    f"It was not read: the document has more than {most:,} characters of text. "
+                    "Split it, or raise the setting max_characters.",
+                )
+            )
+    return extraction.model_copy(update={"pages": tuple(pages)})
 
 
 @contextmanager
@@ -89,7 +107,12 @@ def _extract(path: Path, name: str, settings: Settings, depth: int) -> Extractio
             f"{shown(name)} has {size:,} bytes; the limit is {settings.max_file_bytes:,}.",
             "Split it, or raise the setting max_file_bytes.",
         )
-    return _extract_kind(path, name, kind_of(path, name), settings, depth)
+    try:
+        return _extract_kind(path, name, kind_of(path, name), settings, depth)
+    except RecursionError as error:
+        raise FileError(
+            f"{shown(name)} is nested too deeply to be read.", "Open it, print it to a PDF and add that."
+        ) from error
 
 
 def _extract_kind(path: Path, name: str, kind: Kind, settings: Settings, depth: int) -> Extraction:
@@ -125,7 +148,11 @@ def _extract_mail(path: Path, name: str, kind: Kind, settings: Settings, depth: 
             where = "not read: save it as a file of its own and add that"
         contents.append(f"Attachment: {attachment.name} ({where})")
     text = "\n\n".join(filter(None, (mail.text.rstrip(), "\n".join(contents))))
-    return Extraction(mime=kind, pages=(text_page(1, text), *pages), title=mail.subject)
+    first_page = text_page(1, text)
+    if mail.further:
+        left_out = f"{mail.further:,} further attachments were not read. Save them as files and add those."
+        first_page = first_page.model_copy(update={"error": left_out})
+    return Extraction(mime=kind, pages=(first_page, *pages), title=mail.subject)
 
 
 def _attached(attachment: Attachment, path: Path, settings: Settings, depth: int) -> Extraction:

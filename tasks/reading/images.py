@@ -156,7 +156,9 @@ def _upright(image: "Image", frame: int, max_pixels: int, name: str) -> "Image":
         # A JPEG can be decoded at a half, quarter or eighth of its size for less time and memory.
         image.draft(None, (int(image.width * shrink), int(image.height * shrink)))
     image.load()
-    plain = _plain(ImageOps.exif_transpose(image))
+    # In place: a copy of 400 million pixels would be another gigabyte.
+    ImageOps.exif_transpose(image, in_place=True)
+    plain = _plain(image)
     if plain.width * plain.height <= max_pixels:
         return plain
     shrink = sqrt(max_pixels / (plain.width * plain.height))
@@ -173,7 +175,8 @@ def _plain(image: "Image") -> "Image":
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     if image.mode.startswith("I") or image.mode == "F":
         return _eight_bits(image)
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _eight_bits(image: "Image") -> "Image":

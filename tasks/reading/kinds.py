@@ -12,6 +12,8 @@ from tasks.errors import FileError
 from tasks.reading.cleaning import shown
 
 HEAD_BYTES = 64 * 1024
+MAX_GROWTH_BYTES = 1_000_000_000
+"""An office file that grows by more when it is unpacked is a bomb; large real ones grow by a tenth of it."""
 READ_KINDS = (
     "Shoebox reads PDF, DOCX, ODT, XLSX, ODS, PPTX, RTF, EPUB, DOC, XLS, PPT, EML, MSG, HTML, MD, TXT, CSV, "
     "PNG, JPEG, TIFF, WebP, BMP, GIF and HEIC."
@@ -119,7 +121,9 @@ _MAIL_HEADER = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _HTML_START = re.compile(
-    rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+    # Possessive: comments can be taken apart in one way only, or hundreds would be tried in all ways.
+    rb"\s*(<\?xml[^>]*>\s*)?(?:<!--(?>.*?-->)\s*)*+<(!doctype\s+html|html)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 # Controls that text does not contain, or rarely: all but backspace, tab, newlines, form feed and escape.
 _CONTROLS = bytes(set(range(32)) - {8, 9, 10, 12, 13, 27}) + b"\x7f"
@@ -184,6 +188,7 @@ def _zip_kind(path: Path, name: str) -> Kind | None:
     try:
         with ZipFile(path) as archive:
             members = archive.namelist()
+            _refuse_bomb(archive, name)
             media_type = _member(archive, "mimetype").decode("ascii", "replace").strip()
             manifest = _member(archive, "META-INF/manifest.xml")
     except ZIP_DAMAGE as error:
@@ -198,6 +203,17 @@ def _zip_kind(path: Path, name: str) -> Kind | None:
             if any(member.startswith(folder) for member in members):
                 return kind
     return None
+
+
+def _refuse_bomb(archive: ZipFile, name: str) -> None:
+    """Refuse what unpacks to very much more than it is; what lies about it meets the limit of memory."""
+    growth = sum(entry.file_size - entry.compress_size for entry in archive.infolist())
+    if growth > MAX_GROWTH_BYTES:
+        raise FileError(
+            f"{shown(name)} would unpack to {growth / 1e6:,.0f} MB more than it has; "
+            f"the limit is {MAX_GROWTH_BYTES / 1e6:,.0f} MB.",
+            "Open it, print it to a PDF and add that.",
+        )
 
 
 def _member(archive: ZipFile, name: str) -> bytes:

@@ -13,6 +13,7 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesParser
 from email.utils import collapse_rfc2231_value
+from itertools import islice
 from pathlib import Path
 
 from tasks.errors import FileError
@@ -23,6 +24,10 @@ from tasks.reading.plain import decoded
 from tasks.reading.web import html_text
 
 _HEADERS = ("Subject", "From", "To", "Cc", "Date")
+MAX_HEADER_CHARACTERS = 20_000
+"""A thousand recipients. What is longer is cut: Python's decoder takes the square of the length."""
+MAX_ATTACHMENTS = 1_000
+"""Further ones are only counted: each is unpacked and read, and again for each page that is drawn."""
 _DECRYPT = "Decrypt it in your mail program, save it without encryption and add that."
 _ENCRYPTED_NAMES = re.compile(r"\.pgp-encrypted$|\.rpmsg$|^smime\.p7m$", re.IGNORECASE)
 _SIGNATURES = ("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature")
@@ -49,6 +54,9 @@ class Mail:
     subject: str
     text: str
     attachments: tuple[Attachment, ...]
+    """At most `MAX_ATTACHMENTS`."""
+    further: int = 0
+    """How many more it has."""
 
 
 def read_mail(path: Path, name: str, kind: Kind) -> Mail:
@@ -68,7 +76,9 @@ def _read_msg(path: Path, name: str) -> Mail:
     )
     if any(_ENCRYPTED_NAMES.search(attachment.name) for attachment in attachments):
         raise FileError(f"{shown(name)} is an encrypted mail.", _DECRYPT)
-    return Mail(clean_title(result.metadata.get("subject")), result.content, attachments)
+    subject = clean_title(result.metadata.get("subject"))
+    further = max(0, len(attachments) - MAX_ATTACHMENTS)
+    return Mail(subject, result.content, attachments[:MAX_ATTACHMENTS], further)
 
 
 def _read_eml(path: Path, name: str) -> Mail:
@@ -79,7 +89,9 @@ def _read_eml(path: Path, name: str) -> Mail:
         raise FileError(f"{shown(name)} is an encrypted mail.", _DECRYPT)
     headers = "\n".join(f"{key}: {value}" for key in _HEADERS if (value := _header(message, key)))
     text = "\n\n".join(filter(None, (headers, _body(message))))
-    return Mail(_header(message, "Subject"), text, tuple(_attachments(message)))
+    attachments = tuple(islice(_attachments(message), MAX_ATTACHMENTS))
+    further = max(0, sum(map(_is_file, _leaves(message))) - MAX_ATTACHMENTS)
+    return Mail(_header(message, "Subject"), text, attachments, further)
 
 
 def _is_encrypted(message: Message) -> bool:
@@ -92,7 +104,7 @@ def _is_encrypted(message: Message) -> bool:
 
 
 def _header(message: Message, key: str) -> str:
-    return _words(str(message.get(key, "")))
+    return _words(str(message.get(key, ""))[:MAX_HEADER_CHARACTERS])
 
 
 def _words(value: str) -> str:

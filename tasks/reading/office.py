@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kreuzberg import ExtractionConfig, ExtractionResult
 
 MAX_PART_BYTES = 5_000_000
+_SAVE_AS_PDF = "Open it, print it to a PDF and add that."
 _WORD_XML = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 
 
@@ -52,6 +53,8 @@ def read_with_kreuzberg(path: Path, name: str, kind: Kind) -> "ExtractionResult"
         reason = re.sub(r"^\w*Error: ", "", clean_title(str(error).partition("\n")[0])).rstrip(".")
         if re.search("password|encrypt", reason, re.IGNORECASE):
             raise FileError(f"{shown(name)} is protected by a password.", REMOVE_PROTECTION) from error
+        if re.search("limit exceeded", reason, re.IGNORECASE):
+            raise FileError(f"{shown(name)} is too large to be read: {reason}.", _SAVE_AS_PDF) from error
         raise FileError(f"{shown(name)} is damaged or cut off: {reason}.", GET_AGAIN) from error
 
 

@@ -7,11 +7,17 @@ from pathlib import Path
 
 from tasks.documents import Extraction, Page
 from tasks.errors import FileError
-from tasks.reading.cleaning import MAX_PAGE_CHARACTERS, shown, text_page
+from tasks.reading.cleaning import shown, text_page
 from tasks.reading.kinds import Kind
 from tasks.settings import Settings
 
+MOST_BYTES_A_CHARACTER = 4
+"""In UTF-8 and UTF-16."""
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_HALF_CHARACTER = re.compile(rb"[\xc0-\xff][\x80-\xbf]{0,2}\Z")
+_REST_UNREAD = (
+    "The rest of the file was not read: it is too long. Split it, or raise the setting max_characters."
+)
 # <meta charset="..."> or <meta http-equiv="Content-Type" content="text/html; charset=...">
 _HTML_CHARSET = re.compile(rb"<meta[^>]{1,200}charset=[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 
@@ -22,10 +28,18 @@ def extract_plain(path: Path, name: str, kind: Kind, settings: Settings) -> Extr
     Raises:
         FileError: it has too many pages.
     """
-    # Of a text larger than all pages may hold, the rest would be thrown away after decoding.
+    # Of a text larger than a document may hold, the rest would be thrown away after decoding. What is asked
+    # for is also what Python makes room for beforehand.
     with path.open("rb") as file:
-        text = decoded(file.read(settings.max_pages * MAX_PAGE_CHARACTERS))
-    return Extraction(mime=kind, pages=pages_of(text.split("\f"), name, settings))
+        enough = min(path.stat().st_size, MOST_BYTES_A_CHARACTER * (settings.max_characters + 1))
+        data = file.read(enough)
+        is_cut = bool(file.read(1))
+    # Half a character at the cut would make all of it look as if it were not UTF-8.
+    text = decoded(_HALF_CHARACTER.sub(b"", data) if is_cut else data)
+    pages = pages_of(text.split("\f"), name, settings)
+    if is_cut and not pages[-1].error:
+        pages = (*pages[:-1], pages[-1].model_copy(update={"error": _REST_UNREAD}))
+    return Extraction(mime=kind, pages=pages)
 
 
 def pages_of(texts: Sequence[str], name: str, settings: Settings) -> tuple[Page, ...]:

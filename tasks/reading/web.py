@@ -69,7 +69,8 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
         if tag in _UNSEEN:
-            self._unseen.append(tag)
+            if tag not in self._unseen:  # its end is the end of those in it, of which there may be a million
+                self._unseen.append(tag)
         elif tag in ("td", "th"):
             self._pieces.append(_CELL)
         elif tag == "br":

@@ -14,9 +14,10 @@ def extract(order: Order, settings: Settings) -> Extraction:
     """Read the spooled copy of a document.
 
     Raises:
+        LimitError: reading it took too long or too much memory, or crashed.
         FileError: the file is broken, protected, too large, of an unknown kind, or gone.
     """
-    from tasks.reading import extract as read_file
+    from tasks.reading.apart import extract as read_file
 
     params = ExtractParams.model_validate(order.params)
     return read_file(spooled(order, params.sha256, settings), params.name, settings)

@@ -20,7 +20,7 @@ def draw(order: Order, settings: Settings) -> list[bytes]:
     Raises:
         FileError: the file is gone, or a page cannot be drawn.
     """
-    from tasks.reading import fitted
+    from tasks.reading.apart import fitted
 
     params = LookParams.model_validate(order.params)
     path = spooled(order, params.sha256, settings)

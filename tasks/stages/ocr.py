@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasks.documents import OcrResult, Page, TextSource
 from tasks.engines.base import OcrEngine
-from tasks.errors import ConfigError, FileError
+from tasks.errors import ConfigError, FileError, LimitError
 from tasks.orders import OcrParams, Order
 from tasks.running import UnitResult
 from tasks.settings import Settings
@@ -34,7 +34,7 @@ def render(order: Order, settings: Settings) -> list[bytes]:
     Raises:
         FileError: the file is gone.
     """
-    from tasks.reading import render as render_page
+    from tasks.reading.apart import render as render_page
 
     params = OcrParams.model_validate(order.params)
     path = spooled(order, params.sha256, settings)
@@ -42,6 +42,9 @@ def render(order: Order, settings: Settings) -> list[bytes]:
     for number in params.pages:
         try:
             images.append(render_page(path, params.mime, number, settings))
+        except LimitError as error:
+            log.warning("%s: page %d cannot be rendered: %s", order.task_id, number, error)
+            images.append(str(error).encode())
         except FileError as error:
             log.warning("%s: page %d cannot be rendered: %s", order.task_id, number, error)
             images.append(error.message.encode())

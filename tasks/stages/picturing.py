@@ -19,7 +19,7 @@ def page_images(
 
     A page that cannot be drawn is left out, and so are all if the file is gone: the text is there without it.
     """
-    from tasks.reading import picture
+    from tasks.reading.apart import picture
 
     found = []
     for page in params.images:

@@ -1,0 +1,78 @@
+"""Files that want to kill, hang or fill the process that reads them, made by code.
+
+Each is a function that gives the file's bytes. Most are kilobytes; the few that must be large are made of
+repetitions. `POISONS` names them as files.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from tests.poison import archives, images, pdfs, texts
+
+POISONS: dict[str, Callable[[], bytes]] = {
+    "bomb.docx": archives.docx_bomb,
+    "lying.docx": archives.docx_bomb_that_lies,
+    "overlapping.docx": archives.docx_of_overlapping_entries,
+    "many-paragraphs.docx": archives.docx_of_many_paragraphs,
+    "nested-tables.docx": archives.docx_of_nested_tables,
+    "laughs.docx": archives.docx_of_laughs,
+    "bomb.odt": archives.odt_bomb,
+    "nested-spans.odt": archives.odt_of_nested_spans,
+    "laughs.odt": archives.odt_of_laughs,
+    "repeated-cells.ods": archives.ods_of_repeated_cells,
+    "far-cells.xlsx": archives.xlsx_of_far_cells,
+    "bomb.xlsx": archives.xlsx_bomb,
+    "bomb.epub": archives.epub_bomb,
+    "zips.zip": archives.zip_of_zips,
+    "bomb.eml": lambda: texts.mail_with(b"bomb.docx", archives.docx_bomb()),
+    "many-pages.pdf": pdfs.of_many_pages,
+    "claimed-pages.pdf": pdfs.that_claims_pages,
+    "deep-tree.pdf": pdfs.of_a_deep_page_tree,
+    "circular-tree.pdf": pdfs.of_a_page_tree_in_a_circle,
+    "forms-in-forms.pdf": pdfs.of_forms_in_forms,
+    "huge-page.pdf": pdfs.of_a_huge_page,
+    "swollen-stream.pdf": pdfs.of_a_swollen_stream,
+    "huge-image.pdf": pdfs.of_a_huge_image,
+    "nested-arrays.pdf": pdfs.of_nested_arrays,
+    "nested-operators.pdf": pdfs.of_nested_operators,
+    "endless-text.pdf": pdfs.of_endless_text,
+    "pattern-in-itself.pdf": pdfs.of_a_pattern_in_itself,
+    "huge.png": images.huge_png,
+    "large-alpha.png": images.large_png_with_alpha,
+    "comments.png": images.png_of_comments,
+    "lying.jpg": images.jpeg_that_lies,
+    "lying-a-little.jpg": images.jpeg_that_lies_a_little,
+    "huge.tif": images.huge_tiff,
+    "circular.tif": images.tiff_in_a_circle,
+    "many-pages.tif": images.tiff_of_many_pages,
+    "many-frames.gif": images.gif_of_many_frames,
+    "huge.gif": images.huge_gif,
+    "many-frames.webp": images.webp_of_many_frames,
+    "lying.heic": images.heic_that_lies,
+    "huge.bmp": images.huge_bmp,
+    "endless-line.txt": texts.one_endless_line,
+    "hundreds-of-megabytes.csv": texts.table_of_hundreds_of_megabytes,
+    "pages-without-end.txt": texts.pages_without_end,
+    "pages-full-of-text.txt": texts.pages_full_of_text,
+    "digits.txt": texts.digits,
+    "points.txt": texts.numbers_with_points,
+    "brackets.json": texts.brackets,
+    "marks.txt": texts.combining_marks,
+    "unicode.txt": texts.odd_unicode,
+    "word.txt": texts.one_long_word,
+    "blanks.txt": texts.blanks,
+    "addresses.txt": texts.addresses,
+    "nested.html": texts.nested_html,
+    "comments": texts.html_of_comments,
+    "open-comments.html": texts.html_of_open_comments,
+    "half-tags.html": texts.html_of_half_tags,
+    "scripts.html": texts.html_of_unclosed_scripts,
+    "laughs.html": texts.html_of_laughs,
+    "nested.rtf": texts.nested_rtf,
+    "nested.eml": texts.nested_mail,
+    "forwarded.eml": texts.forwarded_mails,
+    "attachments.eml": texts.mail_of_attachments,
+    "headers.eml": texts.mail_of_headers,
+    "x" * 251 + ".pdf": partial(bytes, 100),
+}
+"""The content of each poison file, by its name."""
