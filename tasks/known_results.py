@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tasks.documents import OcrResult, Page, Stage
+from tasks.documents import Extraction, OcrResult, Page, Stage
 from tasks.ledger import DocumentRow, Ledger
 from tasks.planning import ocr_page_key
 from tasks.settings import Settings
@@ -12,7 +12,12 @@ from tasks.units import UnitRow
 def keep_result(
     ledger: Ledger, settings: Settings, document: DocumentRow, ended: UnitRow, result: dict[str, Any]
 ) -> None:
-    """Keep a unit's result for the next time; of OCR each page that could be read."""
+    """Keep a unit's result for the next time; of OCR each page that could be read.
+
+    A file of which some page could not be read is read again: it may have met a limit that was raised since.
+    """
+    if ended.stage is Stage.EXTRACT and any(page.error for page in Extraction.model_validate(result).pages):
+        return
     if ended.stage is not Stage.OCR:
         ledger.put_result(ended.result_key, document.sha256, result)
         return

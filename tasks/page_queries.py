@@ -41,3 +41,12 @@ def page_text(ledger: Ledger, document: str, number: int) -> str:
         "SELECT text FROM pages WHERE document = ? AND number = ?", (document, number)
     ).fetchone()
     return str(row["text"]) if row else ""
+
+
+def count_errors(ledger: Ledger, document: str, beginning: str) -> int:
+    """How many pages of a document could not be read for a reason that begins so."""
+    [count] = ledger.db.execute(
+        "SELECT count(*) FROM pages WHERE document = ? AND substr(error, 1, ?) = ?",
+        (document, len(beginning), beginning),
+    ).fetchone()
+    return int(count)

@@ -17,7 +17,7 @@ GPU_QUEUE = "gpu"
 PADDLEOCR = "paddleocr"
 """What units of OCR need loaded; a name of ours, no language model is called so."""
 
-_READING_VERSION = "1"
+_READING_VERSION = "2"
 """To be raised whenever `tasks.reading` may give another text for the same file."""
 
 

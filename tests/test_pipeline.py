@@ -205,6 +205,27 @@ def test_a_file_at_fault_fails_at_once(worker: Worker, add: Callable[..., Docume
     assert worker.state(document) is State.FAILED
 
 
+def test_a_file_that_met_a_limit_is_set_aside_at_once(
+    worker: Worker, add: Callable[..., DocumentRow]
+) -> None:
+    document = add()
+    worker.fail(document, "limit")
+    assert worker.state(document) is State.QUARANTINED
+    assert worker.waiting(document) == []
+
+
+def test_a_file_with_an_unread_page_is_read_again(
+    worker: Worker, add: Callable[..., DocumentRow], ledger: Ledger
+) -> None:
+    document = add()
+    cut = text_page(1).model_copy(update={"error": "It was not read: it is too long."})
+    worker.succeed(document, extraction(cut))
+    row = ledger.document(document.id)
+    assert row is not None
+    worker.pipeline.retry(row)
+    assert [unit.stage for unit in worker.waiting(document)] == [Stage.EXTRACT]
+
+
 def test_a_bad_page_stands_alone_and_does_not_cost_the_others(
     worker: Worker, add: Callable[..., DocumentRow], ledger: Ledger
 ) -> None:

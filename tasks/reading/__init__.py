@@ -11,4 +11,7 @@ from tasks.reading.files import extract
 from tasks.reading.rendering import decode, fitted, picture, render
 from tasks.reading.text_score import text_score
 
-__all__ = ["decode", "extract", "fitted", "picture", "render", "text_score"]
+DRAWING = "Drawing page "
+"""How a page's error begins that a limit was met at; see `tasks.reading.apart`."""
+
+__all__ = ["DRAWING", "decode", "extract", "fitted", "picture", "render", "text_score"]

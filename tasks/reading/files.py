@@ -129,6 +129,27 @@ def _extract_kind(path: Path, name: str, kind: Kind, settings: Settings, depth: 
     return extract_office(path, name, kind, settings)
 
 
+def is_mail(path: Path, name: str) -> bool:
+    """Whether this is a mail; only a look at its first bytes."""
+    try:
+        return kind_of(path, name) in MAILS
+    except (FileError, OSError):
+        return False
+
+
+def read_without_attachments(path: Path, name: str, why: str) -> Extraction:
+    """A mail's own text, and as its page's error `why` the attachments were not read.
+
+    Raises:
+        FileError: as `extract`.
+    """
+    kind = kind_of(path, name)
+    mail = read_mail(path, name, kind)
+    page = text_page(1, mail.text)
+    error = f"Its {len(mail.attachments) + mail.further:,} attachments were not read: {why}"
+    return Extraction(mime=kind, pages=(page.model_copy(update={"error": error}),), title=mail.subject)
+
+
 def _extract_mail(path: Path, name: str, kind: Kind, settings: Settings, depth: int) -> Extraction:
     mail = read_mail(path, name, kind)
     pages: list[Page] = []

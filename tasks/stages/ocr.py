@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from tasks.documents import OcrResult, Page, TextSource
 from tasks.engines.base import OcrEngine
 from tasks.errors import ConfigError, FileError, LimitError
+from tasks.ledger import Ledger
 from tasks.orders import OcrParams, Order
+from tasks.page_queries import count_errors
+from tasks.reading import DRAWING
 from tasks.running import UnitResult
 from tasks.settings import Settings
 from tasks.stages.extract import spooled
@@ -21,6 +24,10 @@ from tasks.vram.share import ModelServer
 if TYPE_CHECKING:
     from tasks.engines.ocr_device import Wanted
 
+MAX_STOPPED_PAGES = 3
+"""A document with so many pages that could not be drawn within the limits may have thousands of them, each of
+which would hold up what others wait for."""
+_NOT_TRIED = "It was not drawn: other pages of this document took too much time or memory."
 _PNG_SIGNATURE = b"\x89PNG"
 
 log = logging.getLogger("shoebox.ocr")
@@ -38,11 +45,16 @@ def render(order: Order, settings: Settings) -> list[bytes]:
 
     params = OcrParams.model_validate(order.params)
     path = spooled(order, params.sha256, settings)
-    images = []
+    images: list[bytes] = []
+    stopped = _stopped_pages(order, settings)
     for number in params.pages:
+        if stopped >= MAX_STOPPED_PAGES:
+            images.append(_NOT_TRIED.encode())
+            continue
         try:
             images.append(render_page(path, params.mime, number, settings))
         except LimitError as error:
+            stopped += 1
             log.warning("%s: page %d cannot be rendered: %s", order.task_id, number, error)
             images.append(str(error).encode())
         except FileError as error:
@@ -58,6 +70,12 @@ def read_pages(order: Order, images: list[bytes], settings: Settings) -> UnitRes
     with vram_lease(settings.data_dir).ocr(engine, lambda: _model_server(settings)) as swaps:
         result = OcrResult(pages=tuple(_read_each(engine, params.pages, images)))
     return UnitResult(result.model_dump(mode="json"), swaps=tuple(swaps))
+
+
+def _stopped_pages(order: Order, settings: Settings) -> int:
+    """How many pages of the document met a limit while they were drawn."""
+    with Ledger.open(settings) as ledger:
+        return count_errors(ledger, order.document, DRAWING)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import logging
 
 from tasks.engines.llm.page_images import PageImage
-from tasks.errors import FileError
+from tasks.errors import FileError, LimitError
 from tasks.ledger import DocumentRow
 from tasks.orders import LlmParams, Order
 from tasks.settings import Settings
@@ -26,6 +26,9 @@ def page_images(
         try:
             path = spooled(order, document.sha256, settings)
             data = picture(path, document.mime, page.number, page.rotation, settings)
+        except LimitError as error:  # the next page would take as long
+            log.warning("%s: no more pages are shown: %s", order.task_id, error)
+            break
         except FileError as error:
             log.warning("%s: page %d is not shown: %s", order.task_id, page.number, error)
         else:

@@ -13,8 +13,8 @@ _WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _OPENDOC = "urn:oasis:names:tc:opendocument:xmlns"
 _SHEET = f'{_XML}<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
 _CHUNK = 1 << 20
-GIGABYTES = 3
-"""What a bomb unpacks to: more than a process may take, and little enough for a test to make."""
+MEGABYTES = 1200
+"""What a bomb unpacks to: more than is allowed, and little enough for a test to make."""
 _DEPTH = 200_000
 
 
@@ -96,11 +96,11 @@ _PARAGRAPH = b"<w:p><w:r><w:t>Lorem ipsum dolor</w:t></w:r></w:p>"
 
 
 def _bomb() -> Swollen:
-    return Swollen(_word() + b"<w:p><w:r><w:t>", b"A", GIGABYTES * 1024, b"</w:t></w:r></w:p>" + _WORD_END)
+    return Swollen(_word() + b"<w:p><w:r><w:t>", b"A", MEGABYTES, b"</w:t></w:r></w:p>" + _WORD_END)
 
 
 def docx_bomb() -> bytes:
-    """A paragraph of three gigabytes."""
+    """A paragraph of a gigabyte."""
     return _docx_with(_bomb())
 
 
@@ -174,8 +174,8 @@ def _end(kind: str) -> bytes:
 
 
 def odt_bomb() -> bytes:
-    """A paragraph of three gigabytes."""
-    content = Swollen(_content("text") + b"<text:p>", b"A", GIGABYTES * 1024, b"</text:p>" + _end("text"))
+    """A paragraph of a gigabyte."""
+    content = Swollen(_content("text") + b"<text:p>", b"A", MEGABYTES, b"</text:p>" + _end("text"))
     return _opendocument("text", content)
 
 
@@ -208,11 +208,11 @@ def xlsx_of_far_cells() -> bytes:
 
 
 def xlsx_bomb() -> bytes:
-    """A sheet of three gigabytes of rows."""
+    """A sheet of a gigabyte of rows."""
     row = b"<row><c><v>1</v></c></row>"
     filling = row * (_CHUNK // len(row))
     padded = filling + b" " * (_CHUNK - len(filling))
-    return _workbook(Swollen(_SHEET.encode(), padded, GIGABYTES * 1024, b"</sheetData></worksheet>"))
+    return _workbook(Swollen(_SHEET.encode(), padded, MEGABYTES, b"</sheetData></worksheet>"))
 
 
 def _workbook(sheet: bytes | Swollen) -> bytes:
@@ -223,7 +223,7 @@ def _workbook(sheet: bytes | Swollen) -> bytes:
 
 
 def epub_bomb() -> bytes:
-    """A book whose only chapter has three gigabytes."""
+    """A book whose only chapter has a gigabyte."""
     package = (
         f'{_XML}<package xmlns="http://www.idpf.org/2007/opf" version="3.0"><metadata/><manifest>'
         '<item id="c" href="c.xhtml" media-type="application/xhtml+xml"/></manifest>'
@@ -233,7 +233,7 @@ def epub_bomb() -> bytes:
         f'{_XML}<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container" version="1.0"><rootfiles>'
         '<rootfile full-path="b.opf" media-type="application/oebps-package+xml"/></rootfiles></container>'
     )
-    chapter = Swollen(b"<html><body><p>", b"A ", GIGABYTES * 1024, b"</p></body></html>")
+    chapter = Swollen(b"<html><body><p>", b"A ", MEGABYTES, b"</p></body></html>")
     return swollen_archive(
         {
             "mimetype": b"application/epub+zip",

@@ -3,7 +3,7 @@
 import base64
 
 from tests.poison.archives import laughs
-from tests.samples import papers
+from tests.samples.papers import letter
 
 _MEGABYTE = 1_000_000
 
@@ -70,9 +70,7 @@ def addresses() -> bytes:
 
 def nested_html() -> bytes:
     """A hundred thousand elements in each other."""
-    return (
-        b"<html><body>" + b"<div><table><tr><td>" * 100_000 + b"deep" + b"</td></tr></table></div>" * 100_000
-    )
+    return b"<html><body>" + b"<div><table><tr><td>" * 25_000 + b"deep" + b"</td></tr></table></div>" * 25_000
 
 
 def html_of_comments() -> bytes:
@@ -129,28 +127,27 @@ def forwarded_mails(depth: int = 1_500) -> bytes:
     )
 
 
-def mail_of_attachments(count: int = 10_000) -> bytes:
-    """Ten thousand small texts, pictures and PDFs."""
-    pdf = papers.letter()
+def mail_of_attachments(count: int = 10_000, *, papers: bool = True) -> bytes:
+    """Ten thousand small texts, archives and PDFs."""
     kinds = (
         (b"text/plain", b"txt", b"A note."),
-        (b"application/pdf", b"pdf", pdf),
-        (b"application/zip", b"zip", b"PK\3\4 nothing"),
+        (b"application/zip", b"zip", b"7z\xbc\xaf\x27\x1c nothing"),
+        *(((b"application/pdf", b"pdf", letter()),) if papers else ()),
     )
     parts = b"".join(
         b'--x\r\nContent-Type: %s\r\nContent-Disposition: attachment; filename="%d.%s"\r\n\r\n%s\r\n'
         % (kind, number, ending, content)
         for number in range(count)
-        for kind, ending, content in [kinds[number % 3]]
+        for kind, ending, content in [kinds[number % len(kinds)]]
     )
     head = _MAIL % b"Many" + b'Content-Type: multipart/mixed; boundary="x"\r\n\r\n' + b"See below. " * 200
     return head + b"\r\n" + parts + b"--x--\r\n"
 
 
 def mail_of_headers() -> bytes:
-    """A subject of five megabytes in encoded words, and a hundred thousand header lines."""
+    """A subject of five megabytes in encoded words, and twenty thousand header lines."""
     subject = b"=?utf-8?q?=C3=A4?=\r\n " * 250_000
-    return _MAIL % subject + b"X-A: b\r\n" * 100_000 + b"\r\ntext"
+    return _MAIL % subject + b"X-A: b\r\n" * 20_000 + b"\r\ntext"
 
 
 def mail_with(name: bytes, content: bytes) -> bytes:

@@ -21,6 +21,8 @@ _SAME = str.maketrans(
 )
 _INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 _MAX_WORD = 30
+_MAX_OCCURRENCES = 10_000
+"""In a page that is one endless word, a letter occurs a million times and never stands alone."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,11 @@ def _inside_word(text: str, at: int) -> bool:
 
 
 def _find_bounded(text: str, wanted: str) -> tuple[int, int] | None:
-    """The first occurrence that stands alone."""
+    """The first occurrence that stands alone, of the first `_MAX_OCCURRENCES`."""
     start = text.find(wanted)
-    while start >= 0:
+    for _ in range(_MAX_OCCURRENCES):
+        if start < 0:
+            break
         if stands_alone(text, start, start + len(wanted)):
             return start, start + len(wanted)
         start = text.find(wanted, start + 1)
