@@ -75,6 +75,20 @@ def test_the_work_does_not_touch_this_process(settings: Settings) -> None:
     assert resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY
 
 
+def test_what_this_process_has_open_is_closed_there(settings: Settings, tmp_path: Path) -> None:
+    with (tmp_path / "ledger").open("wb") as ledger:
+
+        def look() -> bytes:
+            try:
+                os.fstat(ledger.fileno())
+            except OSError:
+                return b"closed"
+            return b"open"
+
+        assert _run(settings, look) == b"closed"
+        assert look() == b"open"
+
+
 @pytest.mark.parametrize("work", [_grow, lambda: bytes(10**11), _abort_with_a_word])
 def test_more_memory_than_allowed_is_refused(settings: Settings, work: Callable[[], bytes]) -> None:
     with pytest.raises(OutOfMemoryError):

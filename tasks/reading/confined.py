@@ -49,6 +49,8 @@ _COMPUTED_SHARE = 0.5
 _LOOK_SECONDS = 1.0
 _MUCH_SHARE = 0.5
 """A process that aborts with so much of its memory in use was refused more."""
+_LAST_WORDS = 64 * 1024
+"""Bytes of what a process wrote before it ended that are looked at: it may have written all the time."""
 _ERRORS = {error.__name__: error for error in (FileError, NotFoundError, ShoeboxError)}
 _RESULT, _ERROR, _MEMORY = b"R", b"E", b"M"
 
@@ -89,7 +91,7 @@ def confined(work: Callable[[], bytes], limits: Limits, settings: Settings) -> b
     """
     with scratch_folder(settings) as folder, tempfile.TemporaryFile(dir=folder) as words:
         ended = _run(work, limits, folder, words)
-        words.seek(0)
+        words.seek(max(0, words.seek(0, os.SEEK_END) - _LAST_WORDS))
         return ended.result(words.read().lower(), limits)
 
 
@@ -131,10 +133,12 @@ def _run(work: Callable[[], bytes], limits: Limits, folder: Path, words: IO[byte
     """Have the work done in a child, which has ended on return, whatever happens here."""
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as answer:
-        child = _fork(work, limits, folder, words, writing)
+        try:
+            child = _fork(work, limits, folder, words, writing)
+        finally:
+            os.close(writing)
         in_time = False
         try:
-            os.close(writing)
             said, in_time = _listen(answer, child, limits.seconds)
         finally:
             if not in_time:
@@ -159,7 +163,7 @@ def _live(
 ) -> NoReturn:
     """The life of the child. It never returns to what the parent was doing."""
     try:
-        _settle(parent, limits, folder, words.fileno())
+        _settle(parent, limits, folder, words.fileno(), answer)
         said = _done(work)
         view = memoryview(said)
         while view:
@@ -188,7 +192,7 @@ def _error(kind: str, message: str, remedy: str, trace: str = "") -> bytes:
     return _ERROR + json.dumps([kind, message, remedy, trace]).encode()
 
 
-def _settle(parent: int, limits: Limits, folder: Path, words: int) -> None:
+def _settle(parent: int, limits: Limits, folder: Path, words: int, answer: int) -> None:
     """Make this process one that may die."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
@@ -197,6 +201,9 @@ def _settle(parent: int, limits: Limits, folder: Path, words: int) -> None:
     gc.freeze()  # nothing that came from the parent is to be finalised here
     os.dup2(words, 1)
     os.dup2(words, 2)
+    # The ledger, Redis and the worker's own pipes are nothing for a process that reads strangers' files.
+    os.closerange(3, answer)
+    os.closerange(answer + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     tempfile.tempdir = str(folder)
     for limit, value in (
         (resource.RLIMIT_CORE, 0),  # a dump would hold the document

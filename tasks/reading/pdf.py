@@ -136,7 +136,7 @@ def _read_page(document: "PdfDocument", number: int, settings: Settings) -> Page
         over_image = count_characters(text) < MIN_CHARACTERS_OVER_IMAGE and _may_be_scan(page)
         page.close()
     except PdfiumError as error:
-        return unreadable_page(number, f"Page {number} is damaged: {error}.")
+        return unreadable_page(number, f"Page {number} is damaged: {str(error).rstrip('.')}.")
     score = text_score(text, over_image=over_image)
     read = text_page(number, text, score)
     return read.model_copy(update={"needs_ocr": score < settings.text_layer_min_score})
