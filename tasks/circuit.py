@@ -1,10 +1,11 @@
 """Whether the language model can be asked, as far as home knows: the circuit breaker.
 
-Kept in the ledger as a note. A failure that is the server's opens the circuit for a while that doubles each
+Kept in the ledger as a note. A failure of the whole server opens the circuit for a while that doubles each
 time; while it is open nothing is sent, and documents get a provisional result. After it one document is let
-through; when that succeeds the circuit is closed.
+through; when that succeeds the circuit is closed. A failure that may be only the model's opens a circuit of
+that model: what is for others is sent. Nor is a model that the server lacks a failure of the server.
 
-A model that the server lacks is no failure of the server: only what is for that model is not sent.
+Every pause ends at once when the models that workers announce change: somebody has just mended something.
 """
 
 import time
@@ -21,53 +22,77 @@ _NOTE = "circuit"
 _FIRST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 120.0
 _MISSING_SECONDS = 30.0
-"""Longer than workers take to notice that their server has lost a model."""
+"""Longer than workers take to notice that their server has lost a model. Then its pause ends."""
 FALL_BACK_DOCUMENTS = 50
 """Documents that are given to the offline engine in one tick when the model is away."""
 _UPGRADE_DOCUMENTS = 20
 """Documents that are begun again in one tick when the model is back."""
 
 
-class Circuit(Value):
-    """What is known about the language model."""
+class Breaker(Value):
+    """Whether something can be asked that has failed before."""
 
-    known: KnownModels = KnownModels()
     failures: int = 0
     """In a row."""
     paused_until: float = 0.0
     problem: str = ""
     """Of the last failure, in words."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is to be sent now."""
+        return time.time() < self.paused_until
+
+    def failed(self, problem: str, retry_seconds: float = 0.0) -> "Breaker":
+        """After a failure; `retry_seconds`: when the server itself wants to be asked again, if it says so."""
+        if self.is_paused:  # one of several that were under way; it tells nothing new
+            return self
+        pause = retry_seconds or _FIRST_PAUSE_SECONDS * 2 ** min(self.failures, 10)
+        until = time.time() + min(pause, _LONGEST_PAUSE_SECONDS)
+        return Breaker(failures=self.failures + 1, paused_until=until, problem=problem)
+
+    def on_trial(self) -> "Breaker":
+        """Without what is left of its pause."""
+        return self.model_copy(update={"paused_until": 0.0})
+
+
+class Circuit(Breaker):
+    """What is known about the language model. What it has of a breaker is that of the whole server."""
+
+    known: KnownModels = KnownModels()
+    broken: dict[str, Breaker] = Field(default_factory=dict)
+    """Models that failed last, though the server answered."""
     missing: dict[str, float] = Field(default_factory=dict)
     """Models that a server said it lacks though a worker announced them; until when they are not asked."""
     was_seen: bool = False
     """Whether there ever was a language model here: then documents wait for its return."""
 
     @property
-    def is_paused(self) -> bool:
-        """Whether the circuit is open."""
-        return time.time() < self.paused_until
-
-    @property
     def documents_at_once(self) -> int:
         """How many documents to begin again: one to try, after a failure."""
         return 1 if self.failures else _UPGRADE_DOCUMENTS
 
-    def failed(self, problem: str) -> "Circuit":
-        """After a failure of the server."""
-        if self.is_paused:  # one of several that were under way; it tells nothing new
-            return self
-        pause = min(_FIRST_PAUSE_SECONDS * 2**self.failures, _LONGEST_PAUSE_SECONDS)
-        return self.model_copy(
-            update={
-                "failures": self.failures + 1,
-                "paused_until": time.time() + pause,
-                "problem": problem,
-            }
-        )
+    def failed(self, problem: str, retry_seconds: float = 0.0) -> "Circuit":
+        """After a failure of the whole server."""
+        return self.model_copy(update=dict(super().failed(problem, retry_seconds)))
 
-    def succeeded(self) -> "Circuit":
-        """After a reply."""
-        return self.model_copy(update={"failures": 0, "paused_until": 0.0, "problem": "", "was_seen": True})
+    def model_failed(self, model: str, problem: str, retry_seconds: float = 0.0) -> "Circuit":
+        """After a failure that may be that of one model alone."""
+        breaker = self.broken.get(model, Breaker()).failed(problem, retry_seconds)
+        return self.model_copy(update={"broken": {**self.broken, model: breaker}})
+
+    def succeeded(self, model: str = "") -> "Circuit":
+        """After a reply of a model."""
+        broken = {name: breaker for name, breaker in self.broken.items() if name != model}
+        return self.model_copy(update={**dict(Breaker()), "broken": broken, "was_seen": True})
+
+    def seen(self, known: KnownModels) -> "Circuit":
+        """After the workers have said which models they reach. A change ends all pauses."""
+        if known.names == self.known.names or known.problem:
+            return self.model_copy(update={"known": known})
+        broken = {name: breaker.on_trial() for name, breaker in self.broken.items()}
+        update = {"known": known, "broken": broken, "missing": {}, "paused_until": 0.0}
+        return self.model_copy(update=update)
 
     def lacks(self, model: str) -> "Circuit":
         """After a server said that it has no such model."""
@@ -87,7 +112,13 @@ class Circuit(Value):
             return reason
         if time.time() < self.missing.get(model, 0.0):
             return missing_words(model)
+        if (breaker := self.broken.get(model)) and breaker.is_paused:
+            return breaker.problem
         return route(self.known, model, context_of(model, settings), settings)
+
+    def is_on_trial(self, model: str) -> bool:
+        """Whether calls to a model are tried again after a failure: one document is enough for that."""
+        return bool(self.failures) or model in self.broken
 
     def why_none(self, settings: Settings) -> str:
         """Why no language model at all can be asked now, in words; empty if some can."""

@@ -191,6 +191,17 @@ class PartAnalysis(Value):
     """As in `Analysis`."""
 
 
+class Scope(StrEnum):
+    """How much of a model server does not work, as far as one call can tell."""
+
+    SERVER = "server"
+    """All of it: it is away, busy or closed to us. That says nothing about the model or the document."""
+    MODEL = "model"
+    """This model, for whatever document: it cannot be loaded."""
+    CALL = "call"
+    """This call: the model may be broken, or the document may be what breaks it."""
+
+
 class Failure(Value):
     """Why a unit ended without a result."""
 
@@ -198,11 +209,15 @@ class Failure(Value):
     """What to do about it.
 
     `file`: the file is at fault, final. `limit`: reading it ran into a limit of time or memory, and would
-    again: final. `error`, `timeout`, `died`: counts as an attempt. `lost` (its payload
-    vanished), `cancelled`: issued again without counting. `unavailable`: the model server is away.
-    `no model`: the server lacks the unit's model.
+    again: final. `error`, `timeout`, `died`: counts as an attempt. `lost` (its payload vanished),
+    `cancelled`: issued again without counting. `unavailable`: the model server does not work. `no model`:
+    the server lacks the unit's model. `reply`: the model gave no usable reply, final for it.
     """
     message: str
     """For the user: what happened, in words."""
     remedy: str = ""
     """For the user: what to do about it."""
+    scope: Scope = Scope.CALL
+    """Of `unavailable`: how much does not work."""
+    retry_seconds: float = 0.0
+    """Of `unavailable`: when the server wants to be asked again; 0 if it does not say."""

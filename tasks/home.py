@@ -200,7 +200,7 @@ class Home:
         """Note which models there are; begin again what waits for one, let go what waits in vain."""
         with self.ledger.transaction():
             known = known_models(workers)
-            circuit = load_circuit(self.ledger).model_copy(update={"known": known})
+            circuit = load_circuit(self.ledger).seen(known)
             save_circuit(self.ledger, circuit)
         self.pipeline.fall_back_all(FALL_BACK_DOCUMENTS)
         for document in self.pipeline.upgrade_all(circuit.documents_at_once):

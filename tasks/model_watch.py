@@ -1,11 +1,14 @@
 """A worker's eye on its model server: which models it has, or why it cannot be asked."""
 
+import logging
 import threading
 
 from tasks.documents import Value
-from tasks.engines.llm.base import LlmError, ModelInfo
+from tasks.engines.llm.base import ChatClient, LlmError, ModelInfo
 from tasks.errors import ShoeboxError
 from tasks.settings import Settings
+
+log = logging.getLogger("shoebox.worker")
 
 _SECONDS = 5.0
 
@@ -37,9 +40,17 @@ class ModelWatch:
             self.seen = Seen(llm_problem=str(error))
             return
         while not self._leaving.is_set():
-            try:
-                self.seen = Seen(models=client.models(), llm_problem="")
-            except LlmError as error:
-                self.seen = Seen(llm_problem=error.message)
+            self.seen = _look(client)
             self._leaving.wait(_SECONDS)
         client.close()
+
+
+def _look(client: ChatClient) -> Seen:
+    """What the server has now. Whatever it answers, the watch goes on: home would believe what was last."""
+    try:
+        return Seen(models=client.models(), llm_problem="")
+    except LlmError as error:
+        return Seen(llm_problem=f"{error.message} {error.remedy}".strip())
+    except Exception as error:
+        log.exception("looking at the model server failed")
+        return Seen(llm_problem=f"Looking at the model server failed ({type(error).__name__}).")

@@ -93,10 +93,9 @@ def _apply_reading(
         check_analysis(PartAnalysis.model_validate(result))
         return
     _apply_analysis(ledger, recipe, document, Analysis.model_validate(result))
-    ledger.update_document(
-        document.id, engine=ended.reader, provisional=document.provisional or not ended.is_llm
-    )
-    if ended.is_llm:
+    provisional = document.provisional or not ended.is_llm
+    ledger.update_document(document.id, engine=ended.reader, provisional=provisional)
+    if not provisional:  # the model of each stage has read it
         ledger.update_document(document.id, model_failures=0)
 
 

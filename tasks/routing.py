@@ -14,6 +14,8 @@ from tasks.settings import Settings
 _DECISION = frozenset({"decision", "systemone"})
 """The capability of a decision model; how servers will name it is documented nowhere yet."""
 
+_CHAT = "completion"
+"""Ollama's word for a model that writes text; one that makes vectors has another."""
 _VISION = "vision"
 """Ollama's word for a model that takes images."""
 
@@ -42,6 +44,11 @@ class KnownModels(Value):
     by_queue: dict[str, tuple[ModelInfo, ...]] = Field(default_factory=dict)
     problem: str = "No worker has said yet which language models it reaches."
     """Why there are no models, in words; empty if there are some."""
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The names of the models on each queue, one for each worker that has it."""
+        return {queue: sorted(model.name for model in models) for queue, models in self.by_queue.items()}
 
     def find(self, name: str, queue: str | None = None) -> ModelInfo | None:
         """The model of this name, on one queue or on any."""
@@ -119,6 +126,10 @@ def route(known: KnownModels, name: str, num_ctx: int, settings: Settings) -> Ro
         return known.problem or missing_words(name)
     if info.is_remote and not settings.allow_remote_models:
         return f"The model {name!r} runs in a cloud, which is not allowed."
+    if info.capabilities and _DECISION.union({_CHAT}).isdisjoint(info.capabilities):
+        return (
+            f"The model {name!r} cannot read: its server says that it is for {', '.join(info.capabilities)}."
+        )
     queue, reason = queue_of(info, settings)
     if known.find(name, queue) is None:
         return f"No worker of the {queue} queue reaches the model {name!r}."

@@ -64,6 +64,9 @@ class Reasons:
         self._circuit = circuit
         self._settings = settings
         self._known: dict[tuple[str, ...], str] = {}
+        self._trials: dict[tuple[str, ...], set[str]] = {}
+        self._on_trial: set[str] = set()
+        """Of the kind that is looked at."""
 
     def why(self, *kind: str) -> str:
         """Why reading such a document again would bring nothing better, in words; empty if it would.
@@ -71,9 +74,15 @@ class Reasons:
         `kind` holds the values of a `Provisional`; thousands of documents are of a few kinds.
         """
         if kind not in self._known:
+            self._on_trial = self._trials[kind] = set()
             why_none = self._circuit.why_none(self._settings)
             self._known[kind] = why_none or self._why(Provisional(*kind))
         return self._known[kind]
+
+    def trials(self, *kind: str) -> set[str]:
+        """The models that reading such a document would try again after they failed."""
+        self.why(*kind)
+        return self._trials[kind]
 
     def _why(self, document: Provisional) -> str:
         try:
@@ -93,7 +102,11 @@ class Reasons:
 
     def _reader(self, stage: Stage, recipe: Recipe, category: str = "") -> str:
         route = self._circuit.reader(stage, self._settings, recipe, category)
-        return route if isinstance(route, str) else ""
+        if isinstance(route, str):
+            return route
+        if self._circuit.is_on_trial(route.model):
+            self._on_trial.add(route.model)
+        return ""
 
 
 def documents_held_back(ledger: Ledger, circuit: Circuit, settings: Settings, count: int) -> list[str]:
@@ -114,7 +127,8 @@ def documents_held_back(ledger: Ledger, circuit: Circuit, settings: Settings, co
 def look_at_waiting(ledger: Ledger, circuit: Circuit, settings: Settings, count: int) -> Waiting:
     """What to do about documents with a provisional result that a language model has not given up on.
 
-    Those that brought no server down come first, so that one that always does cannot hold up the others.
+    Those that brought no server down come first, so that one that always does cannot hold up the others. A
+    model that failed last is tried with one document at a time.
     Those whose model is missing are passed over: they hold up nobody, however many they are. With 10,000 of
     them it takes about 100 ms (two cores of 2026), and needs no lock.
     """
@@ -124,17 +138,25 @@ def look_at_waiting(ledger: Ledger, circuit: Circuit, settings: Settings, count:
         " ORDER BY model_failures, urgent DESC, seq LIMIT -1) AS d"
     )
     reasons = Reasons(circuit, settings)
+    tried = _models_out(ledger)
     to_begin: list[str] = []
     to_tell: dict[str, list[str]] = {}
     for document, state, message, *kind in rows:
         if why := reasons.why(*kind):
             if state == State.WAITING and message not in {"", waiting_words(why)}:
                 to_tell.setdefault(why, []).append(document)
-        elif len(to_begin) < count:
-            to_begin.append(document)
-        else:
+        elif len(to_begin) >= count:
             break
+        elif tried.isdisjoint(trials := reasons.trials(*kind)):
+            to_begin.append(document)
+            tried |= trials
     return Waiting(tuple(to_begin), to_tell)
+
+
+def _models_out(ledger: Ledger) -> set[str]:
+    """The language models that units which have not ended are for."""
+    out = f"SELECT DISTINCT model FROM units WHERE state IN ('waiting', 'queued', 'running') AND {_IS_LLM}"
+    return {row["model"] for row in ledger.db.execute(out)}
 
 
 def still_open(ledger: Ledger, documents: Iterable[str]) -> list[str]:

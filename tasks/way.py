@@ -13,6 +13,7 @@ from tasks.documents import (
     FINAL_STATES,
     OUTSTANDING_STATES,
     Failure,
+    Scope,
     Stage,
     State,
 )
@@ -67,7 +68,7 @@ class Way:
             if failure is not None:
                 self._enter_failure(document, ended, failure, outcome.worker)
             elif ended.is_llm:
-                save_circuit(self.ledger, load_circuit(self.ledger).succeeded())
+                save_circuit(self.ledger, load_circuit(self.ledger).succeeded(ended.model))
             self._advance(document.id)
             document = self._document(document.id)
         self._tidy_spool(document)
@@ -116,11 +117,10 @@ class Way:
             self.fall_back(document)
             return
         if failure.kind == "unavailable":
-            save_circuit(self.ledger, load_circuit(self.ledger).failed(failure.message))
-            self.ledger.update_document(document.id, model_failures=document.model_failures + 1)
+            self._enter_unavailable(document, ended, failure)
             self.fall_back(self._document(document.id))
             return
-        is_final = failure.kind in {"file", "limit"}
+        is_final = failure.kind in {"file", "limit", "reply"}
         if not is_final and ended.attempts + 1 < self.settings.max_attempts:
             if not self._split_window(document, ended):
                 mark_waiting(self.ledger, ended.id, attempt=True, message=failure.message)
@@ -142,6 +142,17 @@ class Way:
             self.fall_back(document)
         elif ended.stage is not Stage.LOOK:  # without that one the document goes on
             self._finish(document, state, failure.message, failure.remedy)
+
+    def _enter_unavailable(self, document: DocumentRow, ended: UnitRow, failure: Failure) -> None:
+        """Open the circuit of the server or of the model. Only what the document may have done is its own."""
+        circuit = load_circuit(self.ledger)
+        if failure.scope is Scope.SERVER:
+            circuit = circuit.failed(failure.message, failure.retry_seconds)
+        else:
+            circuit = circuit.model_failed(ended.model, failure.message, failure.retry_seconds)
+        save_circuit(self.ledger, circuit)
+        if failure.scope is Scope.CALL:
+            self.ledger.update_document(document.id, model_failures=document.model_failures + 1)
 
     def _split_window(self, document: DocumentRow, ended: UnitRow) -> bool:
         """After a failure, read the pages of a window one by one, so that a bad page stands alone."""

@@ -13,6 +13,7 @@ from tasks.documents import (
     Failure,
     Page,
     PartAnalysis,
+    Scope,
     Stage,
     State,
     TextSource,
@@ -99,7 +100,9 @@ class Bench:
         save_circuit(self.ledger, load_circuit(self.ledger).model_copy(update={"known": known}))
 
     def end_pause(self) -> None:
-        save_circuit(self.ledger, load_circuit(self.ledger).model_copy(update={"paused_until": 0.0}))
+        circuit = load_circuit(self.ledger)
+        broken = {model: breaker.on_trial() for model, breaker in circuit.broken.items()}
+        save_circuit(self.ledger, circuit.model_copy(update={"paused_until": 0.0, "broken": broken}))
 
     def add(self, *texts: str, recipe: str = "builtin") -> str:
         path = self.folder / f"{len(self.ledger.documents())}.txt"
@@ -126,9 +129,9 @@ class Bench:
         self.pipeline.record(unit.id, outcome)
         return unit
 
-    def fail(self, document: str, kind: str) -> None:
+    def fail(self, document: str, kind: str, scope: Scope = Scope.SERVER) -> None:
         unit = mark_queued(self.ledger, self.waiting(document)[0].id)
-        failure = Failure(kind=kind, message=f"The model was {kind}.")
+        failure = Failure(kind=kind, message=f"The model was {kind}.", scope=scope)
         self.pipeline.record(unit.id, Outcome(issue=unit.issue, failure=failure))
 
     def read_offline(self, document: str) -> None:
@@ -182,6 +185,7 @@ def test_a_model_that_appears_upgrades_what_is_provisional(bench: Bench) -> None
 def test_a_server_that_goes_away_costs_no_attempt_and_the_document_waits(bench: Bench) -> None:
     first = bench.add("The first")
     bench.succeed(first, INVOICE)
+    bench.succeed(first, ANALYSIS)
     document = bench.add("Dear Sir")
     bench.fail(document, "unavailable")
     assert load_circuit(bench.ledger).is_paused
@@ -263,18 +267,18 @@ def test_retry_of_what_a_model_has_read_asks_it_nothing(bench: Bench) -> None:
 
 def test_a_document_that_always_brings_the_server_down_holds_up_nobody(bench: Bench) -> None:
     poison, letter = bench.add("Poison"), bench.add("Dear Sir")
-    bench.fail(poison, "unavailable")
+    bench.fail(poison, "unavailable", Scope.CALL)
     bench.pipeline.fall_back_all(10)
     for document in (poison, letter):
         bench.read_offline(document)
     for _ in range(19):
         bench.end_pause()
         assert bench.pipeline.upgrade_all(1)[0].id == letter
-        bench.fail(letter, "unavailable")
+        bench.fail(letter, "unavailable", Scope.CALL)
         bench.read_offline(letter)
         bench.end_pause()
         assert bench.pipeline.upgrade_all(1)[0].id == poison
-        bench.fail(poison, "unavailable")
+        bench.fail(poison, "unavailable", Scope.CALL)
         bench.read_offline(poison)
     bench.end_pause()
     assert [row.id for row in bench.pipeline.upgrade_all(10)] == [letter]
@@ -312,3 +316,78 @@ def test_a_recipe_that_vanished_stops_one_document_and_nobody_else(bench: Bench,
     assert "mine" in bench.row(document).message
     assert bench.waiting(other)[0].is_llm
     assert bench.pipeline.upgrade_all(10) == []
+
+
+def test_a_broken_model_holds_up_only_what_is_for_it(bench: Bench) -> None:
+    document, other = bench.add("Dear Sir"), bench.add("Dear Madam")
+    bench.succeed(document, INVOICE)
+    bench.fail(document, "unavailable", Scope.MODEL)
+    circuit = load_circuit(bench.ledger)
+    assert not circuit.is_paused
+    assert circuit.route_to("shoebox-large", bench.pipeline.settings) == "The model was unavailable."
+    assert isinstance(circuit.route_to("shoebox-small", bench.pipeline.settings), Route)
+    bench.read_offline(document)
+    row = bench.row(document)
+    assert (row.state, row.provisional, row.model_failures) == (State.WAITING, True, 0)
+    assert "The model was unavailable." in row.message
+    bench.succeed(other, INVOICE)
+    assert load_circuit(bench.ledger).broken  # a reply of another model says nothing about this one
+    assert [unit.model for unit in bench.waiting(other)] == ["offline"]
+    bench.read_offline(other)
+
+    bench.end_pause()
+    assert [row.id for row in bench.pipeline.upgrade_all(10)] == [document]  # one tries it
+    assert bench.pipeline.upgrade_all(10) == []
+    bench.succeed(document, ANALYSIS)  # what it was classified as is known
+    assert not load_circuit(bench.ledger).broken
+    assert [row.id for row in bench.pipeline.upgrade_all(10)] == [other]
+
+
+def test_a_server_that_is_away_for_long_is_no_fault_of_the_document(bench: Bench) -> None:
+    document = bench.add("Dear Sir")
+    save_circuit(bench.ledger, load_circuit(bench.ledger).succeeded())
+    for _ in range(30):
+        bench.fail(document, "unavailable", Scope.SERVER)
+        bench.read_offline(document)
+        bench.end_pause()
+        assert [row.id for row in bench.pipeline.upgrade_all(10)] == [document]
+    row = bench.row(document)
+    assert (row.model_failures, bench.waiting(document)[0].attempts) == (0, 0)
+
+
+def test_a_model_that_gave_no_usable_reply_is_not_asked_the_same_again(bench: Bench) -> None:
+    document = bench.add("Dear Sir")
+    bench.fail(document, "reply")
+    bench.read_offline(document)
+    row = bench.row(document)
+    assert row.state is State.REVIEW
+    assert "The language model gave no usable result: The model was reply." in row.message
+    assert bench.pipeline.upgrade_all(10) == []
+
+
+def test_a_change_of_the_models_ends_every_pause() -> None:
+    one = Circuit().seen(known_models([worker_with(SMALL)])).succeeded()
+    paused = one.failed("away").model_failed("shoebox-small", "broken").lacks("shoebox-large")
+    same = paused.seen(known_models([worker_with(SMALL.model_copy(update={"loaded": True}))]))
+    assert (same.is_paused, same.missing.keys(), same.broken["shoebox-small"].is_paused) == (
+        True,
+        {"shoebox-large"},
+        True,
+    )
+    gone = same.seen(known_models([worker_with(problem="no Ollama")]))
+    assert gone.is_paused
+    back = gone.seen(BOTH)
+    assert (back.is_paused, back.missing, back.broken["shoebox-small"].is_paused) == (False, {}, False)
+    assert (back.failures, back.documents_at_once) == (1, 1)  # one document tries it
+
+
+def test_a_server_that_says_when_it_wants_to_be_asked_again_is_asked_then() -> None:
+    before = time.time()
+    assert round(Circuit().failed("busy", 3).paused_until - before) == 3
+    assert round(Circuit().failed("busy", 3600).paused_until - before) == 120
+
+
+def test_a_model_that_only_makes_vectors_reads_nothing(settings: Settings) -> None:
+    vectors = LARGE.model_copy(update={"capabilities": ("embedding",)})
+    words = route(known_models([worker_with(vectors)]), "shoebox-large", 1, settings)
+    assert words == "The model 'shoebox-large' cannot read: its server says that it is for embedding."

@@ -124,7 +124,7 @@ def test_cancelling_frees_ollama(double: OllamaDouble, ollama: OllamaClient) -> 
     [
         (FaultKind.REPEAT_ABORT, LlmErrorKind.BAD_REPLY),
         (FaultKind.EMPTY_STREAM, LlmErrorKind.BAD_REPLY),
-        (FaultKind.STREAM_ENDS, LlmErrorKind.BAD_REPLY),
+        (FaultKind.STREAM_ENDS, LlmErrorKind.UNAVAILABLE),
         (FaultKind.SERVER_KILLED, LlmErrorKind.UNAVAILABLE),
         (FaultKind.RUNNER_KILLED, LlmErrorKind.UNAVAILABLE),
         (FaultKind.HALF_LINE, LlmErrorKind.UNAVAILABLE),

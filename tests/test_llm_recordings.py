@@ -24,9 +24,9 @@ FAILURES = {
     "10-chat-": REFUSED,
     "11-tiny-ct-debug-render": BAD_REPLY,
     "11-tiny-ct-images": REFUSED,
-    "11-tiny-ct-messages-empty": BAD_REPLY,  # done_reason "load"
+    "11-tiny-ct-messages-empty": UNAVAILABLE,  # done_reason "load"
     "11-tiny-ct-opt-numctx-string": REFUSED,
-    "11-tiny-ct-opt-numpredict-0": BAD_REPLY,  # repeats itself for ever
+    "11-tiny-ct-opt-numpredict-0": UNAVAILABLE,  # repeats itself for ever; all in one line, it is not seen
     "11-tiny-ct-opt-stop-string": REFUSED,
     "11-tiny-ct-opt-temperature-string": REFUSED,
     "11-tiny-ct-think-true": REFUSED,
@@ -43,7 +43,7 @@ FAILURES = {
     "30-native-overflow-shiftfalse": OVERFLOW,
     "30-native-overflow-truncfalse": OVERFLOW,
     "31-tiny-garbage-free": BAD_REPLY,
-    "31-tiny-repeat-abort": BAD_REPLY,
+    "31-tiny-repeat-abort": UNAVAILABLE,  # as above
     "42-runner-killed": UNAVAILABLE,
     "44-maxqueue1-req0": UNAVAILABLE,
     "44-maxqueue1-req1": UNAVAILABLE,

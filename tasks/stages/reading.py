@@ -24,6 +24,8 @@ _FAILURE_KINDS = {
     LlmErrorKind.UNAVAILABLE: "unavailable",
     LlmErrorKind.NO_MODEL: "no model",
     LlmErrorKind.CANCELLED: "cancelled",
+    LlmErrorKind.BAD_REPLY: "reply",
+    LlmErrorKind.REFUSED: "reply",
 }
 
 
@@ -140,7 +142,13 @@ def _read_by_model(
             result = _ask(engine, stage, given, params, llm)
     except LlmError as error:
         kind = _FAILURE_KINDS.get(error.kind, "error")
-        failure = Failure(kind=kind, message=error.message, remedy=error.remedy)
+        failure = Failure(
+            kind=kind,
+            message=error.message,
+            remedy=error.remedy,
+            scope=error.scope,
+            retry_seconds=error.retry_seconds,
+        )
         raise UnitFailedError(failure, tuple(engine.calls)) from error
     return UnitResult(result, tuple(engine.calls), tuple(swaps))
 

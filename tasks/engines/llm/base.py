@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
-from tasks.documents import Value
+from tasks.documents import Scope, Value
 from tasks.errors import ShoeboxError
 
 
@@ -109,13 +109,16 @@ class LlmErrorKind(StrEnum):
     """What to do about a call that failed."""
 
     UNAVAILABLE = "unavailable"
-    """The server is away or overloaded: wait; it says nothing about the document."""
+    """The server is away, overloaded or broken: wait. The error's scope says how much that concerns."""
     NO_MODEL = "no model"
     """The server lacks the model: wait for it; other models can be asked."""
     OVERFLOW = "overflow"
     """The prompt is longer than the context: cut it smaller."""
     BAD_REPLY = "bad reply"
-    """The stream broke off, repeated itself, or was no valid text: worth another attempt."""
+    """The model's own fault: it repeated itself, wrote what is no text, or nothing of the form asked for.
+
+    It is shown that once; asked the same again it says the same, because nothing is left to chance.
+    """
     REFUSED = "refused"
     """The request itself is at fault (schema, option, cloud model): another attempt changes nothing."""
     CANCELLED = "cancelled"
@@ -133,9 +136,14 @@ class LlmError(ShoeboxError):
         *,
         prompt_tokens: int | None = None,
         context_tokens: int | None = None,
+        scope: Scope = Scope.CALL,
     ) -> None:
         super().__init__(message, remedy)
         self.kind = kind
+        self.scope = scope
+        """Of UNAVAILABLE: how much does not work."""
+        self.retry_seconds = 0
+        """Of UNAVAILABLE: when the server wants to be asked again; 0 if it does not say."""
         self.prompt_tokens = prompt_tokens
         """Of an overflow: how long the prompt was."""
         self.context_tokens = context_tokens

@@ -36,6 +36,8 @@ _SHOWN_REPLY_CHARS = 1500
 _LEAST_ROOM = 128
 """Tokens for a document; with less there is nothing to read."""
 _SAFE_SHARE = 0.8
+_LOST = "{"
+"""Stands for a reply of which nothing is left; some templates take no empty message."""
 _CHECKED_TOKENS = 64
 """Shorter prompts are not checked for silent truncation: no context is as short."""
 
@@ -141,13 +143,20 @@ class Caller:
             keep_alive=self.keep_alive,
         )
         self._shown = tuple(image.note for image in images)
-        reply = self._whole_reply(purpose, request)
+        said = _LOST
         try:
+            reply = self._whole_reply(purpose, request)
+            said = neutral(_said(reply)[:_SHOWN_REPLY_CHARS])
             return Answer(_parse(form, reply), reply)
         except ValidationError as error:
             problem = self._note_problem(error)
+        except LlmError as error:
+            was_cut = self.calls[-1].done_reason == "length"  # and has had its second try
+            if error.kind is not LlmErrorKind.BAD_REPLY or was_cut or images:
+                raise  # with images: the text is read alone instead
+            problem = "it repeated itself without end, or was no text"
         repair = (
-            Message(role="assistant", content=neutral(_said(reply)[:_SHOWN_REPLY_CHARS])),
+            Message(role="assistant", content=said),
             Message(role="user", content=repair_instruction(problem)),
         )
         request = request.model_copy(update={"messages": (*request.messages, *repair)})

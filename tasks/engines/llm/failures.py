@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.documents import Scope
 from tasks.engines.llm.base import LlmError, LlmErrorKind
 
 _OVERFLOW = re.compile(
@@ -25,6 +26,17 @@ _CONTEXT_TOKENS = re.compile(
     r"|n_ctx \((\d+)\)"
 )
 _MISSING = re.compile(r"model\b.*(?:not found|does not exist)|no such model", re.IGNORECASE)
+_NO_CHAT = re.compile(r"does not support (?:chat|generate|completion)", re.IGNORECASE)
+_AT_LOADING = re.compile(
+    r"more system memory|(?:unable to load|error loading|failed to load|unsupported) model"
+    r"|unknown model architecture|waiting for llama runner|loading model",
+    re.IGNORECASE,
+)
+"""What Ollama says when it cannot load a model: no document has been looked at by then."""
+_OF_SERVER = frozenset({401, 407, 408, 425, 429, 502, 503, 504})
+"""Statuses of a server, or a proxy before it, that is closed to us, busy, or has nobody behind it."""
+_PAGE_STATUSES = frozenset({403, 404, 405})
+"""Those of a proxy's or portal's page: our server would have answered in JSON."""
 _MODEL_NAME = re.compile(r"model ['\"`]([^'\"`\s]+)['\"`]", re.IGNORECASE)
 _REFUSED, _UNAVAILABLE, _BAD_REPLY, _OVERFLOWN = (
     LlmErrorKind.REFUSED,
@@ -118,7 +130,21 @@ class Failures:
 
     def away(self, reason: str) -> LlmError:
         """Nothing answers there."""
+        return LlmError(
+            _UNAVAILABLE, f"{self.server} does not answer: {reason}.", self._start, scope=Scope.SERVER
+        )
+
+    def hung_up(self, reason: str) -> LlmError:
+        """The connection died before an answer began."""
         return LlmError(_UNAVAILABLE, f"{self.server} does not answer: {reason}.", self._start)
+
+    def no_answer(self, reason: str) -> LlmError:
+        """What came is nothing that such a server says: a proxy's page, half an answer, an endless one."""
+        return LlmError(
+            _UNAVAILABLE,
+            f"{self.server} does not answer as it should: it sent {reason}.",
+            "Look whether the address is right, and what stands between it and this machine.",
+        )
 
     def silent(self, seconds: float, *, begun: bool) -> LlmError:
         """Nothing came for too long."""
@@ -138,7 +164,7 @@ class Failures:
         return LlmError(LlmErrorKind.CANCELLED, f"The reply of {self.server} was not wanted any more.")
 
     def bad_reply(self, reason: str) -> LlmError:
-        """An answer with the right status that is no reply."""
+        """A reply that the model made useless."""
         return LlmError(_BAD_REPLY, f"{self.server} gave no valid reply: {reason}.")
 
     def missing(self, model: str) -> LlmError:
@@ -155,6 +181,8 @@ class Failures:
         """The error of an HTTP status other than 2xx."""
         if status < 400:
             return self.away(f"it sends us elsewhere (HTTP {status}), where we do not follow")
+        if status in _PAGE_STATUSES and body.lstrip().startswith("<"):
+            return self.away(f"there is a web page in place of {path} (HTTP {status})")
         error = read_error(status, body)
         if status == 404 and not _MISSING.search(error.text):
             return self.away(f"there is no {path} (HTTP 404)")
@@ -173,24 +201,33 @@ class Failures:
                 prompt_tokens=error.prompt_tokens,
                 context_tokens=error.context_tokens,
             )
+        if _NO_CHAT.search(text):
+            return LlmError(
+                LlmErrorKind.NO_MODEL,
+                f"{self.server}: {text}.",
+                "Choose another model in the settings, or in the recipe.",
+            )
         if error.status == 404:
             name = _MODEL_NAME.search(text)
             return self.missing(name[1]) if name else LlmError(_UNAVAILABLE, f"{self.server}: {text}.")
         kind, remedy = _kind(error.status, text)
         status = f" (HTTP {error.status})" if error.status >= 400 else ""
-        return LlmError(kind, f"{self.server}: {text or 'no reason given'}{status}.", remedy)
+        scope = Scope.SERVER if error.status in _OF_SERVER else Scope.CALL
+        if scope is Scope.CALL and _AT_LOADING.search(text):
+            scope = Scope.MODEL
+        return LlmError(kind, f"{self.server}: {text or 'no reason given'}{status}.", remedy, scope=scope)
 
 
 def _kind(status: int, text: str) -> tuple[LlmErrorKind, str]:
     """What to do about an error that is neither an overflow nor a missing model, and the remedy."""
     if status in (401, 407):
-        return _REFUSED, "Set the server's API key in the settings."
+        return _UNAVAILABLE, "Set the server's API key in the settings."
     if status in (408, 425, 429, 503):
         return _UNAVAILABLE, "It is busy; it is asked again later."
     if 400 <= status < 500 or status == 501:
         return _REFUSED, "Choose a model that runs on this server." if status == 403 else ""
-    otherwise = (_UNAVAILABLE if status >= 500 else _BAD_REPLY), ""
-    return next(((kind, remedy) for pattern, kind, remedy in _BY_TEXT if pattern.search(text)), otherwise)
+    found = ((kind, remedy) for pattern, kind, remedy in _BY_TEXT if pattern.search(text))
+    return next(found, (_UNAVAILABLE, "The server's log says why; it is asked again later."))
 
 
 def _parsed(text: str) -> object:

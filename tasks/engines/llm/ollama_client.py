@@ -83,7 +83,7 @@ class OllamaClient:
         """
         model = self._permitted(request.model, should_stop)
         watch = self._wire.begin(self._load_seconds, self._silence_seconds, should_stop)
-        gathering = Gathering(watch, on_text)
+        gathering = Gathering(watch, on_text, request.max_tokens, self._failures)
         stream = self._ollama.chat(
             request.model,
             [_message(message) for message in request.messages],
@@ -105,7 +105,7 @@ class OllamaClient:
                     with suppress(LlmError):  # the reply is whole; this frees the connection for the next
                         next(parts, None)
                     return self._reply(part, gathering, as_json=request.reply_schema is not None)
-        raise self._failures.bad_reply(gathering.why_unfinished())
+        raise gathering.unfinished()
 
     def models(self) -> tuple[ModelInfo, ...]:
         """The models that the server has, those of a cloud that it passes prompts to included.
@@ -255,7 +255,7 @@ class OllamaClient:
         `prompt_eval_count` counts cached tokens as well, `prompt_eval_duration` only the work on the others.
         """
         if last.done_reason not in ("stop", "length"):  # "load", "unload": nothing was generated
-            raise self._failures.bad_reply(f"it ended with {last.done_reason!r}")
+            raise self._failures.no_answer(f"a reply that ended with {last.done_reason!r}")
         content, thinking = gathering.answer(as_json=as_json)
         return ChatReply(
             content=content,
@@ -289,7 +289,7 @@ class OllamaClient:
             raise self._failures.of_stream(error.error) from error
         except (ValueError, TypeError, AttributeError, RecursionError, httpx.HTTPError) as error:
             # The package on a line that is no JSON, no object, or lacks a field.
-            raise self._failures.bad_reply("it sent something else than Ollama does") from error
+            raise self._failures.no_answer("something else than Ollama does") from error
 
     def _status_error(self, path: str, status: int, body: str) -> LlmError:
         no_such_route = status in (404, 405) and not body.lstrip().startswith("{")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from tasks.documents import Value
+from tasks.documents import Scope, Value
 from tasks.engines.llm.base import LlmError, ModelInfo, ShouldStop
 from tasks.engines.llm.failures import Failures
 
@@ -195,6 +195,10 @@ class OllamaCatalogue:
             return reply.model_validate_json(self._http.request(method, path, json=body).content)
         except (ValueError, httpx.HTTPError) as error:
             raise self._failures.away(f"{path} is not what Ollama answers") from error
+        except LlmError as error:
+            if method == "GET":  # no model and no document has to do with it
+                error.scope = Scope.SERVER
+            raise
 
     @cached_property
     def _http(self) -> "httpx.Client":
@@ -230,7 +234,7 @@ def parameters(size: str) -> int:
     found = _SIZE.fullmatch(size.strip())
     try:
         return round(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
-    except ValueError:
+    except (ValueError, OverflowError):  # no number, or one without end
         return 0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from tasks.documents import Scope
 from tasks.engines.llm.addresses import openai_url, shown
 from tasks.engines.llm.base import (
     ChatReply,
@@ -84,7 +85,7 @@ class OpenAiClient:
         import httpx
 
         watch = self._wire.begin(self._load_seconds, self._silence_seconds, should_stop)
-        gathering = Gathering(watch, on_text)
+        gathering = Gathering(watch, on_text, request.max_tokens, self._failures)
         counts = Counts()
         finish_reason = ""
         try:
@@ -96,7 +97,7 @@ class OpenAiClient:
                         gathering.tokens += tokens(choice)
                         gathering.add(choice.delta.text, choice.delta.thinking)
         except httpx.HTTPError as error:
-            raise self._failures.bad_reply("its encoding is broken") from error
+            raise self._failures.no_answer("what cannot be decoded") from error
         except LlmError:
             if finish_reason not in ("stop", "length"):
                 raise  # else the reply is whole: only the counts at the end, or some of them, are missing
@@ -115,6 +116,9 @@ class OpenAiClient:
             listing = Listing.model_validate_json(self._http.get("models").content)
         except (ValueError, httpx.HTTPError) as error:
             raise self._failures.away("/models is not what such a server answers") from error
+        except LlmError as error:
+            error.scope = Scope.SERVER  # no model and no document has to do with it
+            raise
         return tuple(model_info(listed, listing) for listed in listing.data)
 
     def choose(
@@ -187,7 +191,7 @@ class OpenAiClient:
             try:
                 chunk = Chunk.model_validate_json(data)
             except ValueError as error:
-                raise self._failures.bad_reply("it sent something else than its protocol says") from error
+                raise self._failures.no_answer("something else than its protocol says") from error
             if chunk.is_error:
                 raise self._failures.of_stream(data)
             yield chunk
@@ -209,8 +213,8 @@ class OpenAiClient:
             case "content_filter":
                 raise self._failures.refused("its filter held the reply back")
             case "":
-                raise self._failures.bad_reply(gathering.why_unfinished())
-        raise self._failures.bad_reply(f"it ended with {finish_reason!r}")
+                raise gathering.unfinished()
+        raise self._failures.no_answer(f"a reply that ended with {finish_reason!r}")
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:

@@ -16,13 +16,17 @@ import httpcore
 import httpx
 
 from tasks.engines.llm.addresses import is_public
-from tasks.engines.llm.base import LlmError, ShouldStop
+from tasks.engines.llm.base import LlmError, LlmErrorKind, ShouldStop
 from tasks.engines.llm.failures import Failures
+from tasks.engines.llm.lines import whole_lines
 
 SLICE_SECONDS = 0.25
 CONNECT_SECONDS = 5.0
 SEND_SECONDS = 30.0
 ERROR_BYTES = 64 * 1024
+ERROR_SECONDS = 5.0
+"""How long the text of an error may take: its status says enough."""
+LONGEST_RETRY_SECONDS = 3600
 
 _DEAD = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
 _BROKEN = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError)
@@ -36,7 +40,8 @@ class Watch:
 
     Args:
         first_seconds: how long the first piece may take; loading the model and reading the prompt count.
-        silence_seconds: how long nothing at all may come after that.
+        silence_seconds: how long nothing at all may come after that. What only keeps the connection alive is
+            something, but a piece has to come within the longer of both.
     """
 
     def __init__(
@@ -47,16 +52,26 @@ class Watch:
         self._failures = failures
         self._limit = first_seconds
         self._silence_seconds = silence_seconds
+        self._piece_seconds = max(first_seconds, silence_seconds)
         self._should_stop = should_stop
         self._begun = False
-        self._since = time.monotonic()
+        self._since = self._piece_at = time.monotonic()
 
     def check(self) -> None:
         """Raises LlmError: CANCELLED if nobody wants the reply, UNAVAILABLE if it takes too long."""
         if self._should_stop():
             raise self._failures.cancelled()
-        if time.monotonic() - self._since > self._limit:
+        now = time.monotonic()
+        if now - self._since > self._limit:
             raise self._failures.silent(self._limit, begun=self._begun)
+        if now - self._piece_at > self._piece_seconds:
+            raise self._failures.silent(self._piece_seconds, begun=self._begun)
+
+    def hurry(self, seconds: float) -> None:
+        """From now on all that is left may take so long."""
+        self._begun = False
+        self._limit = seconds
+        self._since = time.monotonic()
 
     def received(self) -> None:
         """Some bytes came: perhaps a header, or a comment that only keeps the connection alive."""
@@ -68,14 +83,15 @@ class Watch:
         """A piece of the reply came: from now on silence is what counts."""
         self._begun = True
         self._limit = self._silence_seconds
-        self._since = time.monotonic()
+        self._since = self._piece_at = time.monotonic()
 
 
 class WatchedTransport(httpx.BaseTransport):
     """Carries requests to one server, without proxies, and speaks LlmError.
 
     One request at a time. A request that finds its connection dead (servers close idle ones, llama.cpp even
-    those that it promised to keep) is sent once more if no byte of an answer had come.
+    those that it promised to keep) is sent once more if no byte of an answer had come. Nothing is taken
+    compressed: a few bytes could become any number.
 
     Args:
         status_error: is asked for the error of every answer that is not 2xx.
@@ -115,23 +131,34 @@ class WatchedTransport(httpx.BaseTransport):
                 port=request.url.port,
                 target=request.url.raw_path,
             ),
-            headers=request.headers.raw,
+            headers=[*_without(request.headers.raw, b"accept-encoding"), (b"Accept-Encoding", b"identity")],
             content=request.read(),
         )
         try:
             answer = self._send(sent)
         except httpcore.ConnectTimeout:
             raise self._failures.away(f"no connection within {CONNECT_SECONDS:g} s") from None
-        except _BROKEN as error:
+        except httpcore.ConnectError as error:
             raise self._failures.away(_reason(error)) from error
-        body = _Body(answer.iter_stream(), answer.close, self._failures)
-        response = httpx.Response(answer.status, headers=answer.headers, stream=body)
-        if response.is_success:
+        except _BROKEN as error:
+            raise self._failures.hung_up(_reason(error)) from error
+        is_success = 200 <= answer.status < 300
+        if is_success and _is_page(answer.headers):
+            answer.close()
+            raise self._failures.away(f"there is a web page in place of {request.url.path}")
+        body = _Body(answer.iter_stream(), answer.close, self._failures, in_lines=is_success)
+        headers = _without(answer.headers, b"content-encoding")
+        response = httpx.Response(answer.status, headers=headers, stream=body)
+        if is_success:
             return response
+        self._watch.hurry(ERROR_SECONDS)
         try:
-            raise self._status_error(request.url.path, response.status_code, _text(response))
+            problem = self._status_error(request.url.path, response.status_code, _text(response))
         finally:
             response.close()
+        if problem.kind is LlmErrorKind.UNAVAILABLE:
+            problem.retry_seconds = _retry_seconds(response.headers.get("retry-after", ""))
+        raise problem
 
     def close(self) -> None:
         """Close the connection."""
@@ -147,10 +174,12 @@ class WatchedTransport(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    """The rest of an answer, as it comes."""
+    """The rest of an answer, as it comes; `in_lines`: bounded, and in whole lines."""
 
-    def __init__(self, stream: Iterator[bytes], close: Callable[[], None], failures: Failures) -> None:
-        self._stream = stream
+    def __init__(
+        self, stream: Iterator[bytes], close: Callable[[], None], failures: Failures, *, in_lines: bool
+    ) -> None:
+        self._stream = whole_lines(stream, failures.no_answer) if in_lines else stream
         self._close = close
         self._failures = failures
 
@@ -182,7 +211,10 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         self._transport.watch.check()
-        stream = self._sockets.connect_tcp(host, port, CONNECT_SECONDS, local_address, socket_options)
+        try:
+            stream = self._sockets.connect_tcp(host, port, CONNECT_SECONDS, local_address, socket_options)
+        except UnicodeError as error:  # a name that can be none, such as one with a label of 64 characters
+            raise httpcore.ConnectError(f"{host!r} is no name of a machine") from error
         try:
             address = stream.get_extra_info("server_addr")[0]
         except OSError as error:  # the server has died since the connection was made
@@ -244,6 +276,19 @@ def _text(response: httpx.Response) -> str:
     except (LlmError, httpx.HTTPError):
         pass  # the status says enough
     return text[:ERROR_BYTES].decode(errors="replace")
+
+
+def _without(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[tuple[bytes, bytes]]:
+    return [(key, value) for key, value in headers if key.lower() != name]
+
+
+def _is_page(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(key.lower() == b"content-type" and b"text/html" in value.lower() for key, value in headers)
+
+
+def _retry_seconds(header: str) -> int:
+    """How long the server wants to be left alone; 0 if it does not say, or says it as a date."""
+    return min(int(header), LONGEST_RETRY_SECONDS) if header.isascii() and header.isdigit() else 0
 
 
 def _reason(error: Exception) -> str:
