@@ -146,10 +146,11 @@ class Way:
     def _enter_unavailable(self, document: DocumentRow, ended: UnitRow, failure: Failure) -> None:
         """Open the circuit of the server or of the model. Only what the document may have done is its own."""
         circuit = load_circuit(self.ledger)
+        problem = f"{failure.message} {failure.remedy}".strip()
         if failure.scope is Scope.SERVER:
-            circuit = circuit.failed(failure.message, failure.retry_seconds)
+            circuit = circuit.failed(problem, failure.retry_seconds)
         else:
-            circuit = circuit.model_failed(ended.model, failure.message, failure.retry_seconds)
+            circuit = circuit.model_failed(ended.model, problem, failure.retry_seconds)
         save_circuit(self.ledger, circuit)
         if failure.scope is Scope.CALL:
             self.ledger.update_document(document.id, model_failures=document.model_failures + 1)

@@ -105,6 +105,11 @@ class Answer:
         self._chunk(line[: len(line) // 2])
         raise CutError
 
+    def raw(self, text: str) -> None:
+        """Any text in the stream."""
+        self.begin()
+        self._chunk(text.encode("utf-8", "surrogateescape"))
+
     def end(self) -> None:
         """The last chunk."""
         self._write(b"0\r\n\r\n")

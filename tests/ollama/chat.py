@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ TEXTS = {
     FaultKind.INVALID_JSON: 'Sure! Here is the answer: {"category": invoice',
     FaultKind.REPEAT_ABORT: "",
 }
+_FOR_EVER = 3600.0
 CUTS = (FaultKind.SERVER_KILLED, FaultKind.HALF_LINE)
 STOPS = (FaultKind.REPEAT_ABORT, FaultKind.STREAM_ENDS)
 
@@ -159,6 +160,10 @@ class Chat:
             self.answer.begin()
             self.answer.end()
             return
+        if self.fault and kind is FaultKind.DONE_REASON:
+            self.answer.line(self._line("", done=True) | {"done_reason": self.fault.text})
+            self.answer.end()
+            return
         hide = self._thinks_all(runner.spec)
         try:
             for thought in self._thoughts(runner.spec):
@@ -190,10 +195,27 @@ class Chat:
                     raise CutError
                 case FaultKind.HALF_LINE:
                     self.answer.half_line(line)
+                case FaultKind.HALF_SILENCE:
+                    with suppress(CutError):
+                        self.answer.half_line(line)
+                    self.watch.sleep(_FOR_EVER)
                 case FaultKind.RUNNER_KILLED:
                     self.library.pool.kill(runner.spec.full_name)
                     raise RefusedError(500, CRASHED)
+                case FaultKind.RAW | FaultKind.NO_LINE_END | FaultKind.ENDLESS:
+                    self._babble(fault)
         self.answer.line(line)
+
+    def _babble(self, fault: Fault) -> None:
+        """What no Ollama sends. Does not return."""
+        if fault.kind is FaultKind.RAW:
+            self.answer.raw(fault.text + "\n")
+            raise _EndedError
+        while True:  # until the client leaves, which raises
+            if fault.kind is FaultKind.ENDLESS:
+                self.answer.line(self._line(fault.text))
+            else:
+                self.answer.raw("x" * 1_000_000)
 
     def _send_whole(self, runner: Runner, ask: Ask, items: Items) -> None:
         kind = self.fault.kind if self.fault else None

@@ -35,7 +35,7 @@ from tests.ollama.journal import Call, Journal
 from tests.ollama.library import Library
 from tests.ollama.llama_server import ServerGoneError, end_with_stdin
 from tests.ollama.models import DEFAULT_MODELS, from_json
-from tests.ollama.refusals import refuse_ordered
+from tests.ollama.refusals import answer_instead, refuse_ordered
 from tests.ollama.runners import CRASHED, RunnerPool
 from tests.ollama.systemone import systemone
 
@@ -161,6 +161,8 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.server.faults.take(path, call.model, call.body)
         call.fault = str(fault.kind) if fault else None
         refuse_ordered(fault, call.model)
+        if fault:
+            answer_instead(fault, answer, watch)
         library = self.server.library
         if path in ("/api/chat", "/api/generate"):
             Chat(library, answer, call, watch, fault, body).run(generate_api=path == "/api/generate")

@@ -30,6 +30,10 @@ class FaultKind(StrEnum):
     """Nothing for `seconds` once `after` lines are out; with 0 not even headers. Then it goes on."""
     SLOW = "slow"
     """`seconds` before each line."""
+    HALF_SILENCE = "half_silence"
+    """`after` lines, then half a line and nothing more until the client leaves."""
+    HANG = "hang"
+    """Nothing, not even headers, until the client leaves. On any path."""
 
     # The answer is an error.
     BUSY = "busy"
@@ -46,6 +50,8 @@ class FaultKind(StrEnum):
     """* 400 exceed_context_size_error, JSON inside the error string."""
     CLOSED = "closed"
     """The connection closes before a byte of the answer."""
+    STATUS = "status"
+    """HTTP `status` with `text` in place of an answer, as of a proxy; Retry-After is `seconds`, if any."""
 
     # The answer is wrong.
     REPLY = "reply"
@@ -58,6 +64,14 @@ class FaultKind(StrEnum):
     """* The reply is cut in its middle, `done_reason: "length"`."""
     IN_THINKING = "in_thinking"
     """The whole reply arrives in the field `thinking`, content stays empty."""
+    DONE_REASON = "done_reason"
+    """Nothing is generated, and the only line says `done: true` with `text` as the reason."""
+    RAW = "raw"
+    """`after` lines, then `text` as a line of its own, and a clean end."""
+    NO_LINE_END = "no_line_end"
+    """`after` lines, then one that goes on until the client leaves."""
+    ENDLESS = "endless"
+    """`text` again and again as pieces of the reply, whatever num_predict says, until the client leaves."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,7 @@ class Fault:
     times: int = 1
     """-1: until cleared."""
     path: str = ""
-    """Of the request; empty: /api/chat, /api/generate and /v1/systemone."""
+    """Of the request; empty: /api/chat, /api/generate and /v1/systemone; `*`: any."""
     model: str = ""
     contains: str = ""
     """A piece of the request's body as sent."""
@@ -78,12 +92,13 @@ class Fault:
     """Lines that arrive before it happens."""
     seconds: float = 0.0
     text: str = ""
+    status: int = 0
 
     def matches(self, path: str, model: str, body: str) -> bool:
         """Whether this fault is meant for such a request."""
         paths = (self.path,) if self.path else ("/api/chat", "/api/generate", "/v1/systemone")
         has_pieces = self.contains in body and self.also in body
-        return path in paths and self.model in ("", model) and has_pieces
+        return (path in paths or self.path == "*") and self.model in ("", model) and has_pieces
 
 
 class FaultBook:

@@ -1,10 +1,11 @@
 """Errors in the words of the recorded server: those that a fault orders, and the one about images."""
 
-from tests.ollama.answers import CutError, RefusedError
+from tests.ollama.answers import Answer, ClientWatch, CutError, RefusedError
 from tests.ollama.faults import Fault, FaultKind
 from tests.ollama.models import ModelSpec
 from tests.ollama.runners import BUSY
 
+_FOR_EVER = 3600.0
 REFUSALS = {
     FaultKind.BUSY: (503, BUSY),
     FaultKind.MISSING: (404, "model '{model}' not found"),
@@ -34,6 +35,17 @@ def refuse_ordered(fault: Fault | None, model: str) -> None:
     if fault.kind in REFUSALS:
         status, message = REFUSALS[fault.kind]
         raise RefusedError(status, message.replace("{model}", model))
+
+
+def answer_instead(fault: Fault, answer: Answer, watch: ClientWatch) -> None:
+    """Say nothing, or what a proxy says, and close the connection; if a fault says so."""
+    if fault.kind is FaultKind.HANG:
+        watch.sleep(_FOR_EVER)
+    elif fault.kind is FaultKind.STATUS:
+        kind = "text/html" if fault.text.startswith("<") else "application/json"
+        more = {"Retry_After": f"{fault.seconds:g}"} if fault.seconds else {}
+        answer.plain(fault.status, fault.text.encode(), kind, Location="http://127.0.0.1:9/", **more)
+        raise CutError
 
 
 def no_images(spec: ModelSpec) -> RefusedError:
