@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.checks import Check, Verdict
 from app.classifier_check import check_image_classifiers
-from app.model_server import ask_model_server, missing_models
+from app.model_server import ask_model_server, last_failure, missing_models
 from app.ocr_check import check_ocr_engine
 from app.services import find_server, status
 from app.services.folders import MIN_FREE_BYTES
@@ -225,6 +225,9 @@ def check_llm_server(settings: Settings) -> Check:
     if missing := missing_models(settings, server):
         remedy = "./run.sh models sets them up, here or on the machine whose worker is to use them."
         return Check("llm server", Verdict.WARN, f"{found}; missing: {', '.join(missing)}", remedy)
+    if failure := last_failure(settings):
+        remedy = "It is asked again by itself; docs/models.md says what each failure means."
+        return Check("llm server", Verdict.WARN, f"{found}; it failed last. {failure}", remedy)
     return Check("llm server", Verdict.OK, found)
 
 

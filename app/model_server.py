@@ -71,6 +71,16 @@ def missing_models(settings: Settings, server: ModelServer) -> list[str]:
     ]
 
 
+def last_failure(settings: Settings) -> str:
+    """What the last calls to language models failed with, in words; empty if they did not."""
+    if not settings.ledger_path.exists():
+        return ""
+    with Ledger.open(settings) as ledger:
+        circuit = load_circuit(ledger)
+    broken = [f"{model}: {breaker.problem}" for model, breaker in circuit.broken.items()]
+    return " ".join([circuit.problem, *broken] if circuit.failures else broken)
+
+
 def _ask(http: HTTPConnection, path: str) -> object:
     try:
         http.request("GET", path)

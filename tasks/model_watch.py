@@ -11,6 +11,8 @@ from tasks.settings import Settings
 log = logging.getLogger("shoebox.worker")
 
 _SECONDS = 5.0
+_AGAIN_SECONDS = 2.0
+"""While it does not answer: documents wait for it."""
 
 
 class Seen(Value):
@@ -41,7 +43,7 @@ class ModelWatch:
             return
         while not self._leaving.is_set():
             self.seen = _look(client)
-            self._leaving.wait(_SECONDS)
+            self._leaving.wait(_AGAIN_SECONDS if self.seen.llm_problem else _SECONDS)
         client.close()
 
 

@@ -66,7 +66,13 @@ class ChatScript:
         return ()
 
     def choose(
-        self, model: str, text: str, instruction: str, choices: dict[str, str], keep_alive: str
+        self,
+        model: str,
+        text: str,
+        instruction: str,
+        choices: dict[str, str],
+        keep_alive: str,
+        should_stop: ShouldStop = lambda: False,
     ) -> dict[str, float]:
         self.chosen.append((text, choices))
         return self.probabilities

@@ -195,6 +195,24 @@ def test_the_models_that_are_missing_are_named_with_their_uses(
     assert offline.verdict is Verdict.OK
 
 
+def test_what_calls_to_a_server_that_answers_failed_with_is_said(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = b'{"version":"0.32.15","models":[{"name":"shoebox-small"},{"name":"shoebox-large"}]}'
+    failed = Circuit().failed("It was busy.").model_failed("shoebox-large", "It needs more memory.")
+    with http_server(listed) as port:
+        monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{port}")
+        with Ledger.open(settings) as ledger:
+            save_circuit(ledger, failed)
+        check = doctor.check_llm_server(settings)
+        with Ledger.open(settings) as ledger:
+            save_circuit(ledger, failed.succeeded("shoebox-large"))
+        again = doctor.check_llm_server(settings)
+    assert check.verdict is Verdict.WARN
+    assert "it failed last. It was busy. shoebox-large: It needs more memory." in check.found
+    assert again.verdict is Verdict.OK
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:port", "http://127.0.0.1:99999"])
 def test_a_wrong_llm_address_is_a_warning(
     address: str, settings: Settings, monkeypatch: pytest.MonkeyPatch

@@ -246,7 +246,8 @@ def test_a_wrong_reply_is_repaired_once_with_the_error_shown(said: str) -> None:
     assert engine.classify(DOCUMENT, RECIPE).category == "invoice"
     first, second = client.requests
     assert second.messages[:2] == first.messages
-    assert second.messages[2].role == "assistant" and second.messages[2].content == said
+    assert second.messages[2].role == "assistant"
+    assert second.messages[2].content == (said or "{")  # llama.cpp takes no empty message
     assert "not valid" in second.messages[3].content
     assert [call.purpose for call in engine.calls] == ["classify", "repair classify"]
     assert engine.calls[0].error.startswith("not valid: ") and not engine.calls[1].error

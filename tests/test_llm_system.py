@@ -223,6 +223,25 @@ def test_a_server_that_dies_and_comes_back_without_its_model_loses_nothing(
     assert all(unit.attempts == 0 for document in ended for unit in system.units(document.id))
 
 
+def test_a_batch_goes_on_through_one_fault_after_another(
+    system: System, double: OllamaDouble, tmp_path: Path
+) -> None:
+    folder = tmp_path / "papers"
+    paths = samples.make_corpus(folder, 6)
+    page = "<html><body>Bad Gateway</body></html>"
+    for status, text in ((503, '{"error": "busy"}'), (401, '{"error": "unauthorized"}'), (502, page)):
+        double.order(FaultKind.STATUS, status=status, text=text, seconds=1)
+    double.order(FaultKind.INTERNAL, text="model requires more system memory", model="shoebox-large")
+    double.order(FaultKind.HALF_LINE, after=3, model="shoebox-small")
+    system.run("add", *paths)
+    system.await_true(lambda: all(map(by_model, system.documents())), what="all were read by the models")
+    assert double.pending() == []
+    ended = system.await_ended()
+    assert {document.state for document in ended} <= {State.DONE, State.REVIEW}
+    assert not any("no usable result" in document.message for document in ended)
+    assert all(unit.attempts == 0 for document in ended for unit in system.units(document.id))
+
+
 def test_a_busy_server_is_not_stormed(
     system: System, double: OllamaDouble, chats: Callable[[], list[Call]], tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """What travels between the engine that reads and the client of a chat server."""
 
+import math
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -52,6 +53,15 @@ class EmbedRequest(Value):
 
 
 Vector = tuple[float, ...]
+
+
+UNLIKELY = -9999.0
+"""OpenAI's own number for a token so unlikely that it has none; llama.cpp writes null."""
+
+
+def likely(logprob: float | None) -> float:
+    """A log probability as a server sends it: perhaps none, or no number where its sums overflowed."""
+    return logprob if logprob is not None and math.isfinite(logprob) else UNLIKELY
 
 
 class Alternative(Value):
@@ -179,7 +189,13 @@ class ChatClient(Protocol):
         ...
 
     def choose(
-        self, model: str, text: str, instruction: str, choices: dict[str, str], keep_alive: str
+        self,
+        model: str,
+        text: str,
+        instruction: str,
+        choices: dict[str, str],
+        keep_alive: str,
+        should_stop: ShouldStop = lambda: False,
     ) -> dict[str, float]:
         """Ask a decision model; `choices` maps names to descriptions. Returns a probability for each name.
 

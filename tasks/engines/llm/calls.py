@@ -37,7 +37,7 @@ _LEAST_ROOM = 128
 """Tokens for a document; with less there is nothing to read."""
 _SAFE_SHARE = 0.8
 _LOST = "{"
-"""Stands for a reply of which nothing is left; some templates take no empty message."""
+"""Stands for a reply of which nothing is left: llama.cpp refuses a conversation with an empty message."""
 _CHECKED_TOKENS = 64
 """Shorter prompts are not checked for silent truncation: no context is as short."""
 
@@ -146,7 +146,7 @@ class Caller:
         said = _LOST
         try:
             reply = self._whole_reply(purpose, request)
-            said = neutral(_said(reply)[:_SHOWN_REPLY_CHARS])
+            said = neutral(_said(reply)[:_SHOWN_REPLY_CHARS]) or _LOST
             return Answer(_parse(form, reply), reply)
         except ValidationError as error:
             problem = self._note_problem(error)

@@ -80,7 +80,9 @@ class CategoryReader:
         caller, text, instruction = self._caller, neutral(excerpt.text), choose_instruction()
         prompt, started = f"{text}\n\n{instruction}", time.monotonic()
         try:
-            found = caller.client.choose(caller.model, text, instruction, choices(recipe), caller.keep_alive)
+            found = caller.client.choose(
+                caller.model, text, instruction, choices(recipe), caller.keep_alive, caller.should_stop
+            )
         except LlmError as error:
             caller.record("classify", prompt, started, error=f"{error.kind}: {error.message}")
             raise

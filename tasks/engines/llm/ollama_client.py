@@ -20,6 +20,7 @@ from tasks.engines.llm.base import (
     ReplyToken,
     ShouldStop,
     Vector,
+    likely,
 )
 from tasks.engines.llm.embeddings import checked_vectors
 from tasks.engines.llm.failures import Failures
@@ -116,7 +117,13 @@ class OllamaClient:
         return self._catalogue.models()
 
     def choose(
-        self, model: str, text: str, instruction: str, choices: dict[str, str], keep_alive: str
+        self,
+        model: str,
+        text: str,
+        instruction: str,
+        choices: dict[str, str],
+        keep_alive: str,
+        should_stop: ShouldStop = lambda: False,
     ) -> dict[str, float]:
         """Ask a decision model (Ollama 0.35 or later); `choices` maps names to descriptions.
 
@@ -126,8 +133,8 @@ class OllamaClient:
         Raises:
             LlmError: there is no answer, or the server has no decision models.
         """
-        self._permitted(model, lambda: False)
-        self._wire.begin(self._load_seconds, self._silence_seconds)
+        self._permitted(model, should_stop)
+        self._wire.begin(self._load_seconds, self._silence_seconds, should_stop)
         question: Mapping[str, Any] = {"type": "choice", "instructions": instruction, "criteria": choices}
         with self._translation():
             reply = self._ollama.systemone(model, text, {_QUESTION: question}, keep_alive=keep_alive)
@@ -326,9 +333,10 @@ def _tokens(part: "ollama.ChatResponse") -> list[ReplyToken]:
     return [
         ReplyToken(
             token=found.token,
-            logprob=found.logprob,
+            logprob=likely(found.logprob),
             alternatives=tuple(
-                Alternative(token=other.token, logprob=other.logprob) for other in found.top_logprobs or ()
+                Alternative(token=other.token, logprob=likely(other.logprob))
+                for other in found.top_logprobs or ()
             ),
         )
         for found in part.logprobs or ()

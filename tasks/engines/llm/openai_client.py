@@ -128,6 +128,7 @@ class OpenAiClient:
         instruction: str,  # noqa: ARG002
         choices: dict[str, str],  # noqa: ARG002
         keep_alive: str,  # noqa: ARG002
+        should_stop: ShouldStop = lambda: False,  # noqa: ARG002
     ) -> dict[str, float]:
         """Decision models are Ollama's own.
 

@@ -4,10 +4,8 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel, Field
 
-from tasks.engines.llm.base import Alternative, ModelInfo, ReplyToken
+from tasks.engines.llm.base import Alternative, ModelInfo, ReplyToken, likely
 
-UNLIKELY = -9999.0
-"""OpenAI's own number for a token so unlikely that it has none; llama.cpp writes null."""
 _MULTIMODAL = "multimodal"
 """llama.cpp's word for a model with a projector (`has_mtmd` in its server): for images, sound or both."""
 
@@ -183,12 +181,10 @@ def tokens(choice: Choice) -> list[ReplyToken]:
     return [
         ReplyToken(
             token=found.token,
-            logprob=_likely(found),
-            alternatives=tuple(Alternative(token=t.token, logprob=_likely(t)) for t in found.top_logprobs),
+            logprob=likely(found.logprob),
+            alternatives=tuple(
+                Alternative(token=t.token, logprob=likely(t.logprob)) for t in found.top_logprobs
+            ),
         )
         for found in (choice.logprobs and choice.logprobs.content) or ()
     ]
-
-
-def _likely(found: TopLogprob) -> float:
-    return UNLIKELY if found.logprob is None else found.logprob
