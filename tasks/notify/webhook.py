@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import ipaddress
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,10 @@ async def _send(url: str, headers: dict[str, str], body: bytes, timeout: float) 
     for telling in ("httpx", "httpcore"):  # httpx would log the whole address, and with it a token
         logging.getLogger(telling).setLevel(logging.WARNING)
     try:
-        async with asyncio.timeout(timeout), httpx.AsyncClient(timeout=timeout) as client:
+        # A proxy has no business with a receiver on this machine: it would be told what need not leave it.
+        # With a transport of its own the client asks the environment for certificates, not for proxies.
+        direct = httpx.AsyncHTTPTransport() if _is_loopback(httpx.URL(url).host) else None
+        async with asyncio.timeout(timeout), httpx.AsyncClient(timeout=timeout, transport=direct) as client:
             request = client.stream("POST", url, headers=headers, content=body, follow_redirects=False)
             async with request as response:
                 return response.status_code
@@ -117,3 +121,14 @@ async def _send(url: str, headers: dict[str, str], body: bytes, timeout: float) 
     except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         words = _WORDS.get(type(error).__name__, f"it cannot be asked ({type(error).__name__})")
         raise WebhookError(words) from None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its very name; nobody is asked."""
+    name = host.casefold().rstrip(".")
+    try:
+        address = ipaddress.ip_address(name)
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return (mapped or address).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")

@@ -91,6 +91,7 @@ def make_client(settings: Settings) -> "ChatClient":
             settings.openai_key,
             silence_seconds=settings.silence_seconds,
             load_seconds=settings.load_seconds,
+            allow_remote=settings.allow_remote_models,
         )
     from tasks.engines.llm.ollama_client import OllamaClient
 

@@ -1,7 +1,6 @@
 """The chat client for Ollama, on the `ollama` package."""
 
 import os
-import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 SEED = 42
 NANOSECONDS = 1e9
 _QUESTION = "choice"
-_ALLOWED_SECONDS = 5.0
-"""So long a model counts as the server's own once it said so: the calls of a unit are asked for once."""
 
 T = TypeVar("T")
 
@@ -67,8 +64,6 @@ class OllamaClient:
         self._silence_seconds = silence_seconds
         self._load_seconds = load_seconds
         self._allow_remote = allow_remote
-        self._allowed: dict[str, tuple[float, ModelInfo]] = {}
-        """When the server last said of a model that it is its own."""
         self._failures = Failures(
             f"Ollama at {shown(self.url)}",
             start="Start it with `ollama serve`, or set OLLAMA_HOST to where it runs.",
@@ -229,11 +224,9 @@ class OllamaClient:
         """The model, if it may be given a document.
 
         A server passes prompts for a cloud model on, even for one that it does not list. So it is asked what
-        it has, and given nothing unless the model is its own. An answer holds for some seconds.
+        it has before each call, and given nothing unless the model is its own: another of the same name may
+        have taken its place since the last one. Asking takes about a millisecond.
         """
-        asked_at, allowed = self._allowed.get(name, (-_ALLOWED_SECONDS, None))
-        if allowed and time.monotonic() - asked_at < _ALLOWED_SECONDS:
-            return allowed
         model = self._catalogue.find(name, should_stop)
         if self._allow_remote:
             return model or ModelInfo(name=name, parameters=0, is_remote=True)
@@ -244,7 +237,6 @@ class OllamaClient:
             )
         if model is None:
             raise self._failures.missing(name)
-        self._allowed[name] = (time.monotonic(), model)
         return model
 
     def _follow(self, stream: Iterable["ollama.ProgressResponse"], on_progress: OnProgress) -> None:

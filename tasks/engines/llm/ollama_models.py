@@ -94,6 +94,8 @@ class Show(BaseModel):
     details: Details = Details()
     capabilities: list[str] | None = None
     model_info: dict[str, Any] | None = None
+    remote_host: str | None = None
+    remote_model: str | None = None
 
     def number(self, ending: str) -> int:
         """The whole number under a key such as `llama.context_length`, 0 if there is none."""
@@ -218,7 +220,7 @@ def model_info(tag: Tag, show: Show) -> ModelInfo:
         parameters=parameters(size) or show.number("general.parameter_count"),
         context_length=tag.details.context_length or show.number(".context_length"),
         capabilities=tuple(capabilities or ()),
-        is_remote=tag.is_remote,
+        is_remote=tag.is_remote or bool(show.remote_host or show.remote_model),
     )
 
 

@@ -8,6 +8,7 @@ thread, and closing the connection is what tells the server to stop.
 Imports httpx: import this module inside the functions that use it.
 """
 
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -211,22 +212,37 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         self._transport.watch.check()
+        for address in self._addresses(host, port):
+            try:
+                stream = self._sockets.connect_tcp(
+                    address, port, CONNECT_SECONDS, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                problem: Exception = error
+                continue
+            return _Stream(stream, self._transport)
+        raise problem
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """The addresses of a host that may be connected to, at least one.
+
+        They are looked at before a connection is made, not after, and it is they that are connected to: a
+        name that is looked up again may lead elsewhere.
+        """
         try:
-            stream = self._sockets.connect_tcp(host, port, CONNECT_SECONDS, local_address, socket_options)
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
         except UnicodeError as error:  # a name that can be none, such as one with a label of 64 characters
             raise httpcore.ConnectError(f"{host!r} is no name of a machine") from error
-        try:
-            address = stream.get_extra_info("server_addr")[0]
-        except OSError as error:  # the server has died since the connection was made
-            stream.close()
-            raise httpcore.ConnectError(str(error)) from error
-        if is_public(address) and not self._allow_public:
-            stream.close()
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        near = [address for address in addresses if self._allow_public or not is_public(address)]
+        if not near:
             raise self._failures.refused(
-                f"its address {address} is in the open internet, and nothing was sent there",
+                f"its address {addresses[0]} is in the open internet, and nothing was sent there",
                 "Use a server in your own network, or allow remote models in the settings.",
             )
-        return _Stream(stream, self._transport)
+        return near
 
 
 class _Stream(httpcore.NetworkStream):
