@@ -226,6 +226,8 @@ def parse_recipe(raw: bytes, name: str, origin: str) -> Recipe:
         raise RecipeError(f"{origin}, line {line}: not UTF-8.", "Save the file as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{origin} is not valid TOML: {error}.", "Correct the line it names.") from error
+    except RecursionError as error:
+        raise RecipeError(f"{origin} is nested without end.", "Correct the recipe.") from error
     listed = _tables_to_lists(data, name)
     try:
         return Recipe.model_validate(listed)

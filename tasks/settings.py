@@ -322,3 +322,10 @@ def get_settings() -> Settings:
         raise ConfigError(
             f"{config_file()} is not valid TOML: {error}.", "Correct the line it names."
         ) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "nested without end"
+        raise ConfigError(f"{config_file()} is {reason}.", "Save it anew, as plain text in UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(
+            f"{config_file()} cannot be read: {error.strerror}.", "Make the file readable."
+        ) from error

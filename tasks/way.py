@@ -92,7 +92,8 @@ class Way:
             apply_result(self.ledger, recipe, document, ended, result)
         except ConfigError as error:
             return Failure(kind="file", message=error.message, remedy=error.remedy)
-        except (ValueError, LookupError) as error:  # pydantic's ValidationError is a ValueError
+        except (ValueError, LookupError, OverflowError) as error:
+            # pydantic's ValidationError is a ValueError; SQLite takes no whole numbers beyond 64 bits.
             return Failure(kind="error", message=f"The {ended.stage} stage gave a wrong result: {error}.")
         keep_result(self.ledger, self.settings, document, ended, result)
         for swap in outcome.swaps:

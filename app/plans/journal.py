@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 from app.plans.placing import Trace
-from app.sqlite_file import SqliteFile, open_sqlite
+from app.sqlite_file import SqliteFile, open_sqlite, reads_rows
 from tasks.errors import NotFoundError
 from tasks.settings import Settings
 
@@ -158,6 +158,7 @@ class Journal(SqliteFile):
         rows = self._db.execute(f"SELECT * FROM steps WHERE plan = ? ORDER BY number {order}", (plan,))
         return [_step(row) for row in rows]
 
+    @reads_rows
     def counts(self, plan: int) -> dict[StepState, int]:
         """How many of a plan's steps are in each state."""
         rows = self._db.execute("SELECT state, count(*) FROM steps WHERE plan = ? GROUP BY state", (plan,))
@@ -175,6 +176,7 @@ class Journal(SqliteFile):
         """A plan is about to make this folder."""
         self._db.execute("INSERT OR IGNORE INTO made_folders VALUES (?, ?)", (plan, os.fsencode(path)))
 
+    @reads_rows
     def made_folders(self, plan: int) -> list[Path]:
         """The folders that a plan made, the deepest first."""
         rows = self._db.execute("SELECT path FROM made_folders WHERE plan = ?", (plan,))
@@ -185,6 +187,7 @@ class Journal(SqliteFile):
         self._db.execute("DELETE FROM made_folders WHERE plan = ? AND path = ?", (plan, os.fsencode(path)))
 
 
+@reads_rows
 def _plan(row: sqlite3.Row) -> Plan:
     return Plan(
         id=row["id"],
@@ -195,6 +198,7 @@ def _plan(row: sqlite3.Row) -> Plan:
     )
 
 
+@reads_rows
 def _step(row: sqlite3.Row) -> Step:
     return Step(
         plan=row["plan"],

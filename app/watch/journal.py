@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from app.sqlite_file import SqliteFile, open_sqlite
+from app.sqlite_file import SqliteFile, open_sqlite, reads_rows
 from app.watch.sight import Sight
 from tasks.settings import Settings
 
@@ -211,10 +211,12 @@ class Journal(SqliteFile):
             for row in self._db.execute("SELECT * FROM files WHERE change > ? ORDER BY change", (after,))
         ]
 
+    @reads_rows
     def last_change(self) -> int:
         """The number of the newest change."""
         return int(self._db.execute("SELECT coalesce(max(change), 0) FROM files").fetchone()[0])
 
+    @reads_rows
     def counts(self, folder: int) -> dict[FileState, int]:
         """How many files of a folder are in each state."""
         rows = self._db.execute(
@@ -241,6 +243,7 @@ class Journal(SqliteFile):
         self._db.execute("DELETE FROM files WHERE path = ?", (os.fsencode(path),))
 
 
+@reads_rows
 def _folder(row: sqlite3.Row) -> WatchedFolder:
     return WatchedFolder(
         id=row["id"],
@@ -254,6 +257,7 @@ def _folder(row: sqlite3.Row) -> WatchedFolder:
     )
 
 
+@reads_rows
 def _file(row: sqlite3.Row) -> WatchedFile:
     moving_to = row["moving_to"]
     return WatchedFile(

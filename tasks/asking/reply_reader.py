@@ -1,6 +1,7 @@
 """Reading an answer while it is being written: sentences appear before the JSON around them is whole."""
 
 import json
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from tasks.asking.reply import Claim
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _HIGH = range(0xD800, 0xDC00)
 _LOW = range(0xDC00, 0xE000)
+_HEX_DIGITS = frozenset(string.hexdigits)
 _REPLACEMENT = "\ufffd"
 _CLAIM_DEPTH = 3
 """The answer is an object, with a list, of objects."""
@@ -156,11 +158,9 @@ class _String:
         if len(self._escape) < 6:
             return ""
         digits, self._escape = self._escape[2:], ""
-        try:
-            code = int(digits, 16)
-        except ValueError:
+        if not set(digits) <= _HEX_DIGITS:  # int() takes signs, blanks, underscores and other scripts' digits
             return self._dropped_half() + _REPLACEMENT
-        return self._code(code)
+        return self._code(int(digits, 16))
 
     def _code(self, code: int) -> str:
         if self._high and code in _LOW:

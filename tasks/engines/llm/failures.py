@@ -239,8 +239,8 @@ def _parsed(text: str) -> object:
 
 
 def _one_line(text: str) -> str:
-    """A server's text may be long, and hold parts of the prompt."""
-    line = " ".join(text.split()).rstrip(".")
+    """A server's text may be long, and hold parts of the prompt, and halves of characters."""
+    line = " ".join(text.encode("utf-8", "replace").decode().split()).rstrip(".")
     return line if len(line) <= 300 else f"{line[:300]}..."
 
 
