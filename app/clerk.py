@@ -32,6 +32,7 @@ from app.requests import (
     clerk_log,
     parse_request,
 )
+from tasks import logs
 from tasks.errors import ShoeboxError
 from tasks.settings import Settings
 
@@ -129,7 +130,7 @@ class Clerk:
         try:
             number, request = parse_request(line.decode("ascii"))
         except (ValueError, KeyError, TypeError):
-            log.exception("not a request: %.200r", line)
+            log.exception("not a request: %d bytes", len(line))
             return
         job = Job(number, request, self._answers)
         if isinstance(request, StopAdding):
@@ -190,7 +191,7 @@ def serve(settings: Settings) -> None:
     """Be the clerk, until standard input ends and everything is done, or until SIGTERM."""
     from app.clerk_work import carry_out
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logs.configure("clerk", settings, file=clerk_log(settings))
     requests, answers = _take_pipes()
     clerk = Clerk(settings, Answers(answers), carry_out)
     # Handlers, because what is ignored would stay ignored in the services that are started from here.

@@ -1,5 +1,6 @@
 """The command line: what commands there are, and how errors become words and exit codes."""
 
+import logging
 import sqlite3
 import sys
 from typing import NoReturn
@@ -11,6 +12,7 @@ from app.commands import (
     asking,
     decisions,
     documents,
+    logs,
     machine,
     models,
     notices,
@@ -71,6 +73,7 @@ for _command in (
     *plans.COMMANDS,
     *notices.COMMANDS,
     models.models,
+    *logs.COMMANDS,
     *machine.COMMANDS,
 ):
     shoebox.add_command(_command)
@@ -78,7 +81,10 @@ for _command in (
 
 def main() -> NoReturn:
     """Run a command. Errors made for people become one message and their exit code."""
+    from tasks.logs import begin_command
+
     be_private()
+    begin_command()
     try:
         shoebox(standalone_mode=False, prog_name="./run.sh")
     except ShoeboxError as error:
@@ -115,6 +121,11 @@ def _show(error: click.ClickException) -> None:
 
 
 def _fail(message: str, remedy: str, code: ExitCode) -> NoReturn:
+    from tasks.logs import is_json
+
+    if is_json():  # a program in the background: its last words go where its others went
+        logging.getLogger("shoebox.process").critical("%s %s", message, remedy)
+        sys.exit(code)
     click.echo(f"shoebox: {visible_lines(message)}", err=True)
     if remedy:
         click.echo(f"         {visible_lines(remedy)}", err=True)

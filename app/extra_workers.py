@@ -17,6 +17,7 @@ from pathlib import Path
 
 from app.plain_text import visible
 from app.private_files import users_umask
+from tasks import logs
 from tasks.documents import Value
 from tasks.ledger import Ledger
 from tasks.planning import GPU_QUEUE
@@ -199,7 +200,7 @@ def serve(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s")
+    logs.configure("scaler", settings)
     extra = ExtraWorkers(settings)
     with Ledger.open(settings) as ledger:
         try:

@@ -1,5 +1,6 @@
 """What a worker does before it works: waits for Redis, and looks whether it fits the homes there."""
 
+import logging
 import time
 from contextlib import suppress
 
@@ -7,8 +8,11 @@ import click
 
 from app.plain_text import visible
 from app.services.redis_client import RedisAwayError, ask_redis, redis_place
+from tasks import logs
 from tasks.errors import ServiceError
 from tasks.settings import Settings
+
+log = logging.getLogger("shoebox.worker")
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -71,5 +75,8 @@ def say(words: str) -> None:
 
     A terminal that has been closed meanwhile takes none, which must not keep the workers from being stopped.
     """
+    if logs.is_json():
+        log.warning("%s", words)
+        return
     with suppress(OSError):
         click.echo(f"shoebox: {visible(words)}", err=True)

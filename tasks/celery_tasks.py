@@ -22,6 +22,7 @@ from tasks.home import Home
 from tasks.learned_costs import note_payload
 from tasks.ledger import Ledger
 from tasks.lifeline import SUPERVISED
+from tasks.logs import about_order
 from tasks.orders import Order, Outcome, ReadParams, image_pages
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
 from tasks.publishing import publish_record, publish_unit
@@ -320,12 +321,14 @@ def report_loss(
     from redis.exceptions import RedisError
 
     order = Order.model_validate(kwargs["order"])
-    try:
-        exchange().put_outcome(order, Outcome(issue=order.issue, failure=failure))
-    except RedisError as error:
-        log.warning("%s: lost its child, and Redis is away: %s", order.task_id, error)
-        return
-    publish_record(order)
+    with about_order(order):
+        log.error("%s: its process was lost: %s", order.task_id, failure.message)
+        try:
+            exchange().put_outcome(order, Outcome(issue=order.issue, failure=failure))
+        except RedisError as error:
+            log.warning("%s: lost its child, and Redis is away: %s", order.task_id, error)
+            return
+        publish_record(order)
 
 
 def _end_question(home: str, question: str, failure: Failure) -> None:

@@ -16,6 +16,7 @@ from tasks.circuit import load_circuit
 from tasks.documents import Failure, State
 from tasks.exchange import Exchange, Trace
 from tasks.ledger import Ledger
+from tasks.logs import about
 from tasks.orders import Order, Outcome, Presence
 from tasks.planning import HOME_QUEUE
 from tasks.queues import home_queue, worker_queue
@@ -132,7 +133,8 @@ class Dispatcher:
 
     def _give_up(self, out: UnitRow, trace: Trace) -> list[tuple[int, Outcome]]:
         """A unit that is nowhere: if it had been started its worker died, else only its message was lost."""
-        log.warning("unit %d (%s of %s) got lost, issue %d", out.id, out.stage, out.document, out.issue)
+        with about(document=out.document, unit=out.id, stage=str(out.stage), attempt=out.issue):
+            log.warning("unit %d (%s of %s) got lost, issue %d", out.id, out.stage, out.document, out.issue)
         if trace.started:
             message = "The worker that was reading it died."
             return [(out.id, Outcome(issue=out.issue, failure=Failure(kind="died", message=message)))]

@@ -5,6 +5,7 @@ Redis may be away at any time: what is decided is in the ledger, and the next ti
 """
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from tasks.examples import Change
 from tasks.exchange import Exchange, connect
 from tasks.homes import announce_home
 from tasks.ledger import DocumentRow, Ledger
+from tasks.logs import about, about_order, configure_command
 from tasks.look_planning import note_classifiers
 from tasks.meaning.keeper import Keeper
 from tasks.notify.daily import day_due
@@ -65,6 +67,7 @@ class Home:
             ServiceError: the ledger cannot be opened.
         """
         with Ledger.open(settings) as ledger:
+            configure_command(settings)
             try:
                 redis = connect(redis_url(settings))
             except ServiceError:
@@ -79,6 +82,8 @@ class Home:
     def add(self, path: Path, recipe: str, *, urgent: bool, descriptor: int | None = None) -> Submission:
         """Take a file, as `Pipeline.submit`. Call `release` after the last one."""
         submission = self.pipeline.submit(path, recipe, urgent=urgent, descriptor=descriptor)
+        with about(document=submission.document.id, file=os.fsdecode(submission.document.path)):
+            log.info("taken in" if submission.new else "known already")
         if submission.new:
             self._tell(submission.document)
         return submission
@@ -89,7 +94,7 @@ class Home:
             return False
         with _redis_may_be_away("cancelling"):
             self.exchange.mark_cancelled(self.ledger.home, document.id)
-        self._tell_again(document.id)
+        self._note(document.id, "cancelled")
         return True
 
     def retry(self, document: DocumentRow, *, urgent: bool | None = None) -> None:
@@ -100,7 +105,7 @@ class Home:
         """
         outstanding = self.pipeline.retry(document, urgent=urgent)
         self._forget(document, outstanding)
-        self._tell_again(document.id)
+        self._note(document.id, "begun again")
 
     def set_urgent(self, document: DocumentRow, *, urgent: bool) -> None:
         """Read a document before all that are not urgent, or no longer so.
@@ -150,6 +155,8 @@ class Home:
     def remove(self, document: DocumentRow) -> None:
         """Forget a document. Its original stays where it is."""
         self._forget(document, self.pipeline.remove(document))
+        with about(document=document.id):
+            log.info("forgotten")
         self._tell(document)
 
     def _forget(self, document: DocumentRow, units: list[int]) -> None:
@@ -219,16 +226,45 @@ class Home:
         if Delivery(self.ledger, self.settings).is_due():
             publish_notify(DELIVER_TASK, self.ledger.home)
 
+    def _note(self, document: str, what: str) -> None:
+        """Say in the log what a person has asked for, and tell of it."""
+        with about(document=document):
+            log.info("%s by a person", what)
+        self._tell_again(document)
+
     def _enter(self, unit_id: int, outcome: Outcome) -> None:
+        out = unit(self.ledger, unit_id)
+        if out is None:
+            self._enter_one(unit_id, outcome)
+            return
+        with about(
+            home=self.ledger.home,
+            document=out.document,
+            unit=out.id,
+            stage=str(out.stage),
+            attempt=outcome.issue,
+        ):
+            self._enter_one(unit_id, outcome)
+
+    def _enter_one(self, unit_id: int, outcome: Outcome) -> None:
         document = self.pipeline.record(unit_id, outcome)
         recorded = unit(self.ledger, unit_id)
         has_ended = recorded is None or recorded.state in FINAL_STATES
         self.exchange.forget(self.ledger.home, unit_id, done=has_ended)
-        if document is not None:
-            self._tell(document)
+        if document is None:
+            log.info("its outcome changes nothing: it came late or twice")
+            return
+        ending = outcome.failure.kind if outcome.failure else "done"
+        log.info("recorded as %s; the document is %s, stage %s", ending, document.state, document.stage)
+        self._tell(document)
 
     def _publish(self, order: Order, queue: str) -> None:
         """Hand out a released unit, with its payload where home has it at hand."""
+        with about_order(order):
+            log.debug("handed out to %s", order.target or queue)
+            self._hand_out(order, queue)
+
+    def _hand_out(self, order: Order, queue: str) -> None:
         try:
             if order.stage in {Stage.OCR, Stage.LOOK} or self._shows_pages(order):
                 publish_render(order, self.settings)

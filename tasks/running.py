@@ -1,5 +1,6 @@
 """Running one unit on a worker: lease, work, outcome."""
 
+import contextvars
 import logging
 import threading
 import time
@@ -13,6 +14,7 @@ from tasks.documents import Failure
 from tasks.engines.llm.base import CallTrace
 from tasks.errors import FileError, ShoeboxError
 from tasks.exchange import Exchange
+from tasks.logs import about_order
 from tasks.orders import Order, Outcome, Swap
 from tasks.turns import begin_unit
 
@@ -61,7 +63,10 @@ class LeaseKeeper:
         self._seconds = seconds
         self._name = name
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name=f"lease-{name}", daemon=True)
+        renew_here = contextvars.copy_context().run  # its lines are about the same unit
+        self._thread = threading.Thread(
+            target=renew_here, args=(self._renew,), name=f"lease-{name}", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -93,6 +98,13 @@ def run_unit(
 
     Returns False if the unit was not ours to run: done, cancelled, or with another worker.
     """
+    with about_order(order):
+        return _run_unit(exchange, order, lease_seconds, worker, work, needs_payload=needs_payload)
+
+
+def _run_unit(
+    exchange: Exchange, order: Order, lease_seconds: float, worker: str, work: Work, *, needs_payload: bool
+) -> bool:
     calls: tuple[CallTrace, ...] = ()
     token = exchange.take_lease(order, lease_seconds)
     if token is None:
@@ -128,6 +140,13 @@ def prepare_unit(
     A failure is published as the unit's outcome. The lease is given back before the unit is handed on, so
     that the next worker can take it.
     """
+    with about_order(order):
+        return _prepare_unit(exchange, order, lease_seconds, worker, work)
+
+
+def _prepare_unit(
+    exchange: Exchange, order: Order, lease_seconds: float, worker: str, work: Callable[[], list[bytes]]
+) -> bool:
     token = exchange.take_lease(order, lease_seconds)
     if token is None:
         return False

@@ -237,6 +237,11 @@ class Settings(BaseSettings):
     allow_remote_models: bool = False
     """Allow models that Ollama runs in a cloud. Your documents would leave your machines."""
 
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What the logs hold at least. No level logs what documents say."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """Lines of JSON, or lines for people. `auto`: for people on a terminal, else JSON."""
+
     keys: dict[str, str] = Field(default_factory=dict)
     """Keys of the terminal UI, by the id of the action: `{"intray.retry": "ctrl+r"}`."""
 

@@ -13,6 +13,7 @@ from tasks.gpu import VISIBLE_DEVICES, GpuWatch
 from tasks.homes import fit, homes_up
 from tasks.leaving import give_back_units
 from tasks.ledger import Ledger
+from tasks.logs import configure
 from tasks.model_watch import ModelWatch
 from tasks.notify.outbox import open_channels
 from tasks.orders import Presence
@@ -81,6 +82,9 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     from celery.exceptions import CPendingDeprecationWarning
     from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
+    node = f"{name}@{socket.gethostname()}"
+    configure(name, settings, worker=node)
+    _keep_logs_as_they_are()
     leaving = threading.Event()
     hurried = threading.Event()
     announcers: list[threading.Thread] = []
@@ -128,10 +132,6 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
         for announcing in announcers:  # or the process would end before it has said that it leaves
             announcing.join(_PRESENCE_SECONDS)
 
-    node = f"{name}@{socket.gethostname()}"
-    # Two lines for each of Celery's tasks, ticks included, would bury what a person looks for in the log.
-    for chatty in ("celery.app.trace", "celery.worker.strategy"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     # Each lost connection would be followed by a page about a default of Celery 6.
     warnings.simplefilter("ignore", CPendingDeprecationWarning)
     kilobytes = child_kilobytes(queue, settings)
@@ -143,6 +143,7 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     try:
         get_app().worker_main(
             [
+                "--quiet",  # or a banner of lines that no log has the form of
                 "worker",
                 "--hostname",
                 node,
@@ -194,11 +195,24 @@ def beat_schedule(home: str, settings: Settings) -> dict[str, Any]:
 
 def run_beat(settings: Settings) -> None:
     """Send ticks to home every few seconds, and for what is done once a day. Does not return normally."""
+    configure("beat", settings)
+    _keep_logs_as_they_are()
     app = get_app()
     app.conf.beat_schedule = beat_schedule(_home_queue(settings), settings)
     # The schedule needs no memory, so it is not kept in a file that a kill could damage: the ledger knows the
     # day of the last digest, and ticks make up for a time that was missed.
-    app.Beat(scheduler_cls="celery.beat:Scheduler", loglevel="WARNING").run()
+    app.Beat(scheduler_cls="celery.beat:Scheduler", loglevel="WARNING", quiet=True).run()
+
+
+def _keep_logs_as_they_are() -> None:
+    """Celery configures logging unless somebody listens to this signal; its children would do it again."""
+    from celery.signals import setup_logging
+
+    setup_logging.connect(_nothing_to_set_up, weak=False)
+
+
+def _nothing_to_set_up(**_: Any) -> None:
+    """`tasks.logs` has done it."""
 
 
 def _broker_queues(queue: str, node: str, settings: Settings) -> tuple[str, ...]:

@@ -23,12 +23,14 @@ def worker(queues: str | None, redis_url: str | None, name: str | None, local: b
     gives them back. docs/gpu-box.md tells the whole story.
     """
     from tasks.lifeline import die_with_parent
+    from tasks.logs import configure
 
     die_with_parent()
     wanted = _wanted_queues(queues)
     if redis_url is not None:
         _hide_address(redis_url, queues)
     settings = get_settings()
+    configure(name or "worker", settings)
     if name is None:
         sys.exit(_serve_headless(settings, wanted))
     from app.joining import await_redis

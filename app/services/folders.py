@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tasks.broker_url import check_private, redis_config_path, runtime_dir, runtime_link
 from tasks.errors import ServiceError
+from tasks.logs.lines import MAX_LINE, message, parse
 from tasks.settings import Settings
 
 MIN_FREE_BYTES = 64 * 1024 * 1024
@@ -27,15 +28,27 @@ def program_log(settings: Settings, name: str) -> Path:
 
 
 def log_tail(path: Path, lines: int = 8) -> str:
-    """The last lines of a log, with everything unprintable escaped; empty if there is no log."""
+    """The last lines of a log, readable and with everything unprintable escaped; empty if there is no log."""
     try:
         with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - 4096))
-            text = log.read().decode("utf-8", "replace")
+            start = max(0, path.stat().st_size - (lines + 1) * MAX_LINE)
+            log.seek(start)
+            text = log.read((lines + 1) * MAX_LINE).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
-    kept = text.strip().split("\n")[-lines:]
+    if start and "\n" in text.strip():  # it begins within a line
+        text = text.partition("\n")[2]
+    kept = [_readable(line) for line in text.strip().split("\n")[-lines:]]
     return "\n".join("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in kept)
+
+
+def _readable(line: str) -> str:
+    """What a line of JSON says; any other line as it is."""
+    fields = parse(line)
+    if fields is None:
+        return line
+    places = fields.get("traceback")
+    return message(fields) + (f" ({places[-1]})" if isinstance(places, list) and places else "")
 
 
 @contextmanager

@@ -119,6 +119,7 @@ daemonize no
 supervised no
 {"".join(f'rename-command {name} ""' + chr(10) for name in FORBIDDEN_COMMANDS)}logfile ""
 set-proc-title no
+crash-log-enabled no
 """,
     )
 

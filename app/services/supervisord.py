@@ -1,6 +1,7 @@
 """Starting supervisord and giving it orders."""
 
 import http.client
+import os
 import re
 import socket
 import subprocess
@@ -116,6 +117,10 @@ def launch(settings: Settings) -> None:
     Raises:
         ServiceError: it does not start; with its own words.
     """
+    # The supervisor opens its log before it sets the umask of its configuration.
+    log = os.open(supervisor_log(settings), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.fchmod(log, 0o600)
+    os.close(log)
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config_path(settings).absolute())]
     try:
         started = subprocess.run(

@@ -37,6 +37,7 @@ from app.tui.terminal import end_with_terminal
 from app.tui.watching import look_at_ledger, look_at_machines
 from app.tui.widgets.path_input import PathInput
 from app.tui.widgets.status_line import StatusLine
+from tasks import logs
 from tasks.documents import FINAL_STATES
 from tasks.events import Event, EventKind
 from tasks.examples import Change
@@ -396,6 +397,8 @@ def _in_lines(problems: Sequence[Problem]) -> str:
 
 def run(settings: Settings) -> None:
     """Open the UI and stay until the user leaves."""
+    # Its screen is the terminal's standard error.
+    logs.configure("tui", settings, file=settings.log_dir / "tui.log", takes_stderr=False)
     accept_any_bytes()
     app = ShoeboxApp(settings)
     app.run()

@@ -17,7 +17,6 @@ _SENDS = 3
 """How often a request is sent before it is given up: a clerk may be killed, and a request may kill it."""
 _CLOSE_SECONDS = 10.0
 """To hand over what was asked last. The clerk reads at once, so only one that is just starting takes any."""
-_MAX_LOG_BYTES = 5_000_000
 
 
 class ClerkClient:
@@ -177,8 +176,7 @@ async def _start(
     """
     log_path = clerk_log(settings)
     log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    is_long = log_path.exists() and log_path.stat().st_size > _MAX_LOG_BYTES
-    with log_path.open("wb" if is_long else "ab") as log:
+    with os.fdopen(os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "app", "_clerk"],
             stdin=subprocess.PIPE,

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from app.plain_text import visible
 from app.watch.journal import FileState, Journal, WatchedFile, WatchedFolder, WhenTaken
 from app.watch.moving import free_place, lies_at, move, remove_place_holder
 from app.watch.notices import MAX_FOLDERS, SELF_TEST_PREFIX, Notices, why_no_notices
@@ -140,7 +139,7 @@ class Keeper:
         if self._no_notices:
             mode = f"a look every {self._settings.watch_poll_seconds:g} s: {self._no_notices}"
         if (mode, self._problem) != (self._tree.folder.mode, self._tree.folder.problem):
-            log.info("%s: %s %s", visible(str(self._tree.folder.path)), mode, visible(self._problem))
+            log.info("%s: %s %s", self._tree.folder.path, mode, self._problem)
         self._journal.note(self._tree.folder.id, mode=mode, problem=self._problem)
 
     # Taking

@@ -1,12 +1,11 @@
 """The watcher as a program of its own. While no folder is watched it stays small."""
 
-import logging
 import signal
-import sys
 import threading
 
 from app.watch.journal import Journal
 from app.watch.lock import only_watcher
+from tasks import logs
 from tasks.settings import Settings
 
 _IDLE_SECONDS = 1.0
@@ -21,7 +20,7 @@ def serve(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s")
+    logs.configure("watch", settings)
     with only_watcher(settings), Journal.open(settings) as journal:
         while not any(folder.is_on for folder in journal.folders()):
             if stop.wait(_IDLE_SECONDS):

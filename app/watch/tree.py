@@ -4,11 +4,11 @@ Time is given from outside, in seconds of any steady clock.
 """
 
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.plain_text import visible
 from app.watch.journal import (
     ENTERED,
     UNSETTLED,
@@ -19,6 +19,7 @@ from app.watch.journal import (
 )
 from app.watch.sight import Folder, Look, PassedOver, Seen, Sight, Unreadable, look_at, look_below
 from app.watch.taking import Verdict
+from tasks import logs
 from tasks.settings import Settings
 
 log = logging.getLogger("shoebox.watch")
@@ -214,4 +215,5 @@ class WatchedTree:
         self._files[file.path] = file
         if file.state not in (FileState.WAITING, FileState.IGNORED):
             about = file.reason or file.document
-            log.info("%s: %s %s", visible(str(file.path)), file.state, visible(about))
+            with logs.about(file=os.fsdecode(file.path), document=file.document):
+                log.info("%s: %s %s", file.path, file.state, about)

@@ -39,7 +39,7 @@ _NETWORK = "10.77.0"
 _PORT = 6379
 _PASSWORD = "only-in-these-namespaces"
 _RESULT = "result: "
-_ENDED = re.compile(r" ([0-9a-f]+)\.(\d+)\.(\d+): ocr of \S+ \w+ in ")
+_ENDED = re.compile(r"[ \"]([0-9a-f]+)\.(\d+)\.(\d+): ocr of \S+ \w+ in ")
 
 
 def run(scale: float) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The log files of this machine, read for people: `./run.sh logs`, and the support file."""
