@@ -14,10 +14,22 @@ from tasks.settings import get_settings
 
 @click.command()
 @json_option
-def doctor(as_json: bool) -> None:
-    """Say what is here, what is missing and how to mend it."""
+@click.option(
+    "--bundle", is_flag=True, help="Write a file for whoever helps, without document text or names."
+)
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def doctor(as_json: bool, bundle: bool, file: Path | None) -> None:
+    """Say what is here, what is missing and how to mend it.
+
+    With --bundle: write that, versions, numbers and logs to FILE, a .zip in the current folder by default.
+    """
     from app.doctor import exit_code, run_checks
 
+    if bundle:
+        _write_bundle(file)
+        return
+    if file is not None:
+        raise click.UsageError("FILE belongs to --bundle.")
     checks = run_checks(get_settings())
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=1))
@@ -27,6 +39,19 @@ def doctor(as_json: bool) -> None:
             if check.remedy:
                 click.echo(f"      {visible(check.remedy)}")
     sys.exit(exit_code(checks))
+
+
+def _write_bundle(file: Path | None) -> None:
+    from app.support.bundle import default_name, write_bundle
+
+    path = (file or default_name()).absolute()
+    told = write_bundle(get_settings(), path)
+    click.echo(f"{visible(str(path))} holds:")
+    for line in told:
+        click.echo(f"  {line}")
+    click.echo(
+        "Nothing was sent. Look through it before you pass it on; README.txt in it says what is left out."
+    )
 
 
 @click.command()

@@ -26,6 +26,11 @@ WORKER_START_SECONDS = 2
 HOPELESS_EXIT = int(ExitCode.CONFIG)
 """A program that ends with this is not started again: only a person can mend what is wrong."""
 
+LOG_BYTES = 5 * 1024 * 1024
+"""A program's log is put aside when it has grown to this."""
+LOGS_ASIDE = 2
+"""So many of a program are kept beside the present one."""
+
 # fmt: off
 KEPT_VARIABLES = frozenset((
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
@@ -129,8 +134,8 @@ def write_config(settings: Settings, programs: Sequence[Program]) -> None:
     sections = [
         f"""[supervisord]
 logfile=../logs/supervisord.log
-logfile_maxbytes=5MB
-logfile_backups=1
+logfile_maxbytes={LOG_BYTES}
+logfile_backups={LOGS_ASIDE}
 pidfile=supervisord.pid
 identifier=shoebox
 umask=077
@@ -178,8 +183,8 @@ killasgroup=true
 priority={1 if is_redis else 10}
 redirect_stderr=true
 stdout_logfile=../logs/{program.name}.log
-stdout_logfile_maxbytes=5MB
-stdout_logfile_backups=2
+stdout_logfile_maxbytes={LOG_BYTES}
+stdout_logfile_backups={LOGS_ASIDE}
 """
 
 

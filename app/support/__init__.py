@@ -1,0 +1,1 @@
+"""The support file: what whoever helps needs to know, and nothing of what documents say. See docs/logs.md."""
