@@ -115,8 +115,10 @@ class LoadScaler(Autoscaler):  # type: ignore[misc] # Celery has no types
         # What `worker_disable_prefetch` goes by (celery/worker/consumer/tasks.py).
         self.worker.max_concurrency = self.processes if short else self.max_concurrency
         if short != self._said and (not short or busy >= self.processes):
-            words = f"No further process is started: {short}." if short else "Processes can be started again."
-            log.info(words)
+            if short:
+                log.info("No further process is started: %s.", short)
+            else:
+                log.info("Processes can be started again.")
             self._said = short
 
     def _is_every_unit_begun(self) -> bool:

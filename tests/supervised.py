@@ -1,5 +1,6 @@
-"""Small programs for the supervisor to run: `python -m tests.supervised redis|work|deaf|fail`."""
+"""Small programs for the supervisor to run: `python -m tests.supervised redis|work|deaf|fail|shout`."""
 
+import os
 import signal
 import sys
 
@@ -17,6 +18,10 @@ def main(what: str) -> None:
     if what == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     die_with_parent()
+    if what == "shout":
+        for _ in range(200):
+            os.write(1, b"x" * 9_999 + b"\n")
+        what = "end"
     print(what, flush=True)
     while True:
         signal.pause()

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -258,3 +259,41 @@ def test_pages_on_the_screen_are_plain_text(runs: tuple[Run, Run]) -> None:
 
     drive(run.system.settings, scenario, size=(160, 48))
     assert not os.path.lexists(run.system.folder / "touched")
+
+
+def test_neither_logs_nor_the_support_file_of_a_run_tell_what_was_read(
+    runs: tuple[Run, Run], tmp_path: Path
+) -> None:
+    """The texts, titles, mail headers, scans and replies that canaries and an obedient model brought in."""
+    run = runs[1]
+    settings = run.system.settings
+    logs = b"".join(path.read_bytes() for path in settings.log_dir.iterdir())
+    secrets = [re.search(r'requirepass "(\w+)"', (settings.data_dir / "redis" / "redis.conf").read_text())]
+    with Ledger.open(settings) as ledger:
+        read = [row[0] for row in ledger.db.execute("SELECT text FROM pages")]
+        found = [row[0] for row in ledger.db.execute("SELECT value FROM fields")]
+        found += [
+            part for row in ledger.db.execute("SELECT title, summary, party FROM documents") for part in row
+        ]
+        secrets.append(re.search("(.+)", ledger.secret("fence key")))
+    said = logs.decode("utf-8", "replace")
+    sentences = {line.strip() for text in read for line in text.splitlines() if len(line.strip()) > 12}
+    assert len(sentences) > 20
+    for told in [
+        *sentences,
+        *(value for value in found if len(value) > 8),
+        *(one[1] for one in secrets if one),
+    ]:
+        assert told not in said
+        assert json.dumps(told)[1:-1] not in said
+    assert all(document.id in said for document in run.documents())
+
+    run.system.run("doctor", "--bundle", tmp_path / "run.zip")
+    with zipfile.ZipFile(tmp_path / "run.zip") as bundle:
+        parts = {name: bundle.read(name).decode() for name in bundle.namelist()}
+    whole = "".join(parts.values())
+    names = [document.name for document in run.documents()]
+    for told in [*sentences, *(value for value in found if len(value) > 8), *names, "papers", "bait"]:
+        assert told not in whole
+        assert json.dumps(told)[1:-1] not in whole
+    assert all(document.id in parts["logs/home.jsonl"] for document in run.documents())

@@ -18,7 +18,7 @@ from tasks.logs.secrets import masked
 _SHORTEST = 3
 _EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _URL = re.compile(r"\b([a-z][a-z0-9+.-]*)://[^\s\"'<>)]+")
-_PATH = re.compile(r"(?<![\w<./-])(?:~|\.{0,2})/[^\s:;,\"'<>()]+")
+_PATH = re.compile(r"(?<![\w<./-])(?:~|\.{0,2})/(?!/)[^\s:;,\"'<>()]+")
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
 _IPV6 = re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])")
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))

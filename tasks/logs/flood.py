@@ -74,6 +74,7 @@ class FloodGuard(logging.Filter):
             seen = self._seen[key] = _Seen(now)
             while len(self._seen) > _KEYS and next(iter(self._seen.values())).last is None:
                 self._seen.popitem(last=False)
+        self._seen.move_to_end(key)
         seen.number += 1
         if seen.number <= limit:
             return True

@@ -23,8 +23,11 @@ OURS = "shoebox"
 ROAD = ("celery", "kombu")
 """Libraries whose lines at level INFO say how a worker is; of all others only warnings are kept."""
 
-_OPEN, _CLOSE = "\ue000", "\ue001"  # private characters around an argument, until its place is known
-_MARKS = re.compile(f"[{_OPEN}{_CLOSE}]")
+# Private characters around an argument, until its place is known; which one begins it says its kind.
+_KINDS = {"text": "\ue000", "file": "\ue001", "error": "\ue002"}
+_CLOSE = "\ue003"
+_MARKS = re.compile("[\ue000-\ue003]")
+_BEGINNING = re.compile("([\ue000-\ue002])")
 # redis-py puts the command, values included, before what a pipeline's error says (client.py,
 # `annotate_exception`); Redis repeats the arguments of a command that it does not know.
 _COMMAND = re.compile(r"Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
@@ -80,7 +83,7 @@ def words_of(record: logging.LogRecord) -> Words:
     if record.args:
         said = _filled(_MARKS.sub("", said), _celery_failure(record) or record.args, is_ours=is_ours)
     elif not is_ours:
-        said = f"{_OPEN}text:{_MARKS.sub('', said)[:MAX_FOREIGN]}{_CLOSE}"
+        said = f"{_KINDS['text']}{_MARKS.sub('', said)[:MAX_FOREIGN]}{_CLOSE}"
     else:
         said = _MARKS.sub("", said)
     return _spans(masked(said))
@@ -128,19 +131,17 @@ def _marked(value: Any, *, is_ours: bool) -> Any:
             said = f"<{len(said)} characters>"
     else:  # whatever it holds
         kind, said = "text", f"<{type(value).__name__}>"
-    return _Argument(f"{_OPEN}{kind}:{_MARKS.sub('', said)}{_CLOSE}")
+    return _Argument(f"{_KINDS[kind]}{_MARKS.sub('', said)}{_CLOSE}")
 
 
 def _spans(marked: str) -> Words:
     """Take the marks out. One whose end was cut off reaches to the end."""
-    text, spans = "", []
-    for number, part in enumerate(marked.split(_OPEN)):
-        if number == 0:
-            text = part.replace(_CLOSE, "")
-            continue
-        inside, _, after = part.partition(_CLOSE)
-        kind, _, said = inside.partition(":")
-        spans.append(Span(len(text), len(text) + len(said), kind))
+    first, *rest = _BEGINNING.split(marked)
+    text, spans = first.replace(_CLOSE, ""), []
+    kinds = {mark: kind for kind, mark in _KINDS.items()}
+    for mark, part in zip(rest[::2], rest[1::2], strict=True):
+        said, _, after = part.partition(_CLOSE)
+        spans.append(Span(len(text), len(text) + len(said), kinds[mark]))
         text += said + after.replace(_CLOSE, "")
     if len(text) > MAX_MESSAGE:
         text = f"{text[:MAX_MESSAGE]} ..."
