@@ -25,6 +25,8 @@ from app.trace import trace
 from app.tui.app import ShoeboxApp
 from tasks.documents import FieldStatus, State, TextSource
 from tasks.ledger import DocumentRow, Ledger
+from tasks.logs.lines import parse
+from tasks.plain_text import visible_json
 from tasks.recipes import load_recipe
 from tasks.review import review_reasons
 from tests import samples
@@ -267,7 +269,12 @@ def test_neither_logs_nor_the_support_file_of_a_run_tell_what_was_read(
     """The texts, titles, mail headers, scans and replies that canaries and an obedient model brought in."""
     run = runs[1]
     settings = run.system.settings
-    logs = b"".join(path.read_bytes() for path in settings.log_dir.iterdir())
+    files = sorted(settings.log_dir.iterdir())
+    lines = [line for file in files for line in file.read_text("utf-8", "replace").splitlines()]
+    records = [parse(line) or {"message": line} for line in lines]
+    files_named = [record.pop("file", "") for record in records]  # names are the user's, and are there
+    assert any(files_named)
+    said = "\n".join(visible_json(record) for record in records)
     secrets = [re.search(r'requirepass "(\w+)"', (settings.data_dir / "redis" / "redis.conf").read_text())]
     with Ledger.open(settings) as ledger:
         read = [row[0] for row in ledger.db.execute("SELECT text FROM pages")]
@@ -276,7 +283,6 @@ def test_neither_logs_nor_the_support_file_of_a_run_tell_what_was_read(
             part for row in ledger.db.execute("SELECT title, summary, party FROM documents") for part in row
         ]
         secrets.append(re.search("(.+)", ledger.secret("fence key")))
-    said = logs.decode("utf-8", "replace")
     sentences = {line.strip() for text in read for line in text.splitlines() if len(line.strip()) > 12}
     assert len(sentences) > 20
     for told in [
