@@ -28,6 +28,8 @@ class System:
     def __init__(self, folder: Path, environment: Mapping[str, str] = {}) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.python = sys.executable
+        """The interpreter that commands are run by."""
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SHOEBOX_")},
             "HOME": str(folder),
@@ -51,7 +53,7 @@ class System:
     def run(self, *arguments: str | Path, check: bool = True, timeout: float = 240) -> Any:
         """Run a command to its end; returns the completed process."""
         done = subprocess.run(
-            [sys.executable, "-m", "app", *map(str, arguments)],
+            [self.python, "-m", "app", *map(str, arguments)],
             env=self.environment,
             cwd=self.folder,
             capture_output=True,
