@@ -18,6 +18,7 @@ from tasks.model_watch import ModelWatch
 from tasks.notify.outbox import open_channels
 from tasks.orders import Presence
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
+from tasks.pulse import end_hung_children, start_pulse  # before the fork, too
 from tasks.queues import (
     DIGEST_TASK,
     FIRST_PRIORITY,
@@ -80,7 +81,22 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
         ServiceError: Redis does not let us in.
     """
     from celery.exceptions import CPendingDeprecationWarning
-    from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
+    from celery.signals import (
+        worker_init,
+        worker_process_init,
+        worker_ready,
+        worker_shutdown,
+        worker_shutting_down,
+    )
+
+    @worker_process_init.connect(weak=False)
+    def begin_pulse(**_: Any) -> None:
+        from billiard.process import current_process
+
+        start_pulse(current_process().index)
+
+    # Not before its unit counts as lost: a process that is only slow ends its unit itself until then.
+    end_hung_children(settings.lease_seconds + settings.grace_seconds)
 
     node = f"{name}@{socket.gethostname()}"
     configure(name, settings, worker=node)

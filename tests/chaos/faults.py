@@ -131,7 +131,8 @@ def make_plan(seed: int, number: int, kinds: tuple[Kind, ...] = KINDS) -> Plan:
     rng = random.Random(f"{seed} {number}")
     chosen = [_dealt(seed, number, kinds)]
     if number % _DOUBLE_EVERY == _DOUBLE_EVERY - 1:
-        chosen.append(rng.choice([kind for kind in kinds if kind[0] is not chosen[0][0]]))
+        others = [kind for kind in kinds if kind[0] is not chosen[0][0]]
+        chosen += rng.sample(others, min(1, len(others)))
     documents = rng.randrange(5, 9)
     strikes = tuple(_strike(rng, *kind, documents=documents) for kind in chosen)
     return Plan(

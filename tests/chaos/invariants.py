@@ -11,11 +11,13 @@ from tasks.documents import FINAL_STATES, State
 from tasks.ledger import DocumentRow, Ledger
 from tasks.units import units_of
 from tests.chaos.reference import facts_of
-from tests.chaos.world import World
+from tests.chaos.world import WORKERS, World
 
 if TYPE_CHECKING:
     from tests.chaos.rounds import Result
 
+_BACK_SECONDS = 90.0
+"""Until all is as before; a worker that has died several times in a minute is started again after longer."""
 _GONE_SECONDS = 15.0
 """A killed process' children are given so long to end. The workers' own orderly end takes up to ten."""
 
@@ -28,6 +30,8 @@ def broken_promises(world: World, result: "Result", hashes: Mapping[str, Path]) 
             _compare(world, ledger, rows, hashes, result)
     result.lost += len(hashes) - len({row.sha256 for row in rows})
     _check_ends(world, rows, result)
+    if not result.hung:
+        result.problems += _not_back(world)
     doubled = world.audit.doubled(row.id for row in rows)
     result.doubled += len(doubled)
     result.problems += doubled
@@ -77,6 +81,22 @@ def _damaged(world: World) -> list[str]:
         if verdict != ["ok"]:
             problems.append(f"{path.name} is damaged: {verdict[:5]}")
     return problems
+
+
+def _not_back(world: World) -> list[str]:
+    """Home must tick again, and every worker be there: else the next fault would find nobody to mend it."""
+    until = time.monotonic() + _BACK_SECONDS
+    with Ledger.open(world.settings) as ledger:
+        before = ledger.meta("checked at")
+        while True:
+            ticks = ledger.meta("checked at") != before
+            present = world.present()
+            if ticks and len(present) == WORKERS:
+                return []
+            if time.monotonic() > until:
+                left = [] if ticks else ["home ticks no more"]
+                return [*left, f"present after {_BACK_SECONDS:g} s: {present}", world.log_tails(20)]
+            time.sleep(0.05)
 
 
 def _left_in_spool(world: World) -> list[str]:

@@ -7,6 +7,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Self
 
+from redis.exceptions import RedisError
+
 from app.services.processes import service_processes, supervisors
 from app.services.supervisord import Supervisor
 from app.watch.journal import Journal, WhenTaken
@@ -32,6 +34,8 @@ _MODELS = (
     ModelSpec(name="shoebox-small", parameter_size="1.5B", context_length=32768, scripted=True),
     ModelSpec(name="shoebox-large", parameter_size="7.6B", context_length=32768, scripted=True),
 )
+WORKERS = 5
+"""Worker processes: three at home, two elsewhere."""
 _SILENCE_SECONDS = 8
 """A model server that says nothing for so long counts as away; by default a user waits for minutes."""
 
@@ -129,6 +133,14 @@ class World:
         with Ledger.open(self.settings) as ledger, closing(connect(redis_url(self.settings))) as redis:
             units = [unit.id for unit in outstanding(ledger)]
             return {holder.pid for holder in Exchange(redis).holders(ledger.home, units).values()}
+
+    def present(self) -> list[str]:
+        """The workers that home knows to be up."""
+        try:
+            with closing(connect(redis_url(self.settings))) as redis:
+                return [presence.worker for presence in Exchange(redis).presence()]
+        except (RedisError, ServiceError):
+            return []
 
     def flush(self) -> None:
         """FLUSHALL."""
