@@ -41,7 +41,7 @@ class Breaker(Value):
     @property
     def is_paused(self) -> bool:
         """Whether nothing is to be sent now."""
-        return time.time() < self.paused_until
+        return _is_ahead(self.paused_until, _LONGEST_PAUSE_SECONDS)
 
     def failed(self, problem: str, retry_seconds: float = 0.0) -> "Breaker":
         """After a failure; `retry_seconds`: when the server itself wants to be asked again, if it says so."""
@@ -110,7 +110,7 @@ class Circuit(Breaker):
         """Where calls to a model go; or why, in words, they cannot be made now."""
         if reason := self.why_none(settings):
             return reason
-        if time.time() < self.missing.get(model, 0.0):
+        if _is_ahead(self.missing.get(model, 0.0), _MISSING_SECONDS):
             return missing_words(model)
         if (breaker := self.broken.get(model)) and breaker.is_paused:
             return breaker.problem
@@ -129,6 +129,11 @@ class Circuit(Breaker):
     def is_expected(self, settings: Settings) -> bool:
         """Whether documents should wait for a language model rather than be content with the offline one."""
         return settings.engine not in {"offline", "auto"} or (settings.engine == "auto" and self.was_seen)
+
+
+def _is_ahead(until: float, longest: float) -> bool:
+    """Whether a time is still to come. One further off than any pause is of a clock that was set back."""
+    return 0 < until - time.time() <= longest
 
 
 def load_circuit(ledger: Ledger) -> Circuit:

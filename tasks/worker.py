@@ -187,10 +187,11 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
 def beat_schedule(home: str, settings: Settings) -> dict[str, Any]:
     """What beat sends to the queue of home, and when."""
     from tasks.notify.beat import DailyAt
+    from tasks.steady_beat import Every
 
     tick = {
         "task": TICK_TASK,
-        "schedule": settings.tick_seconds,
+        "schedule": Every(settings.tick_seconds),
         "options": {
             "queue": home,
             "priority": FIRST_PRIORITY,
@@ -215,9 +216,11 @@ def run_beat(settings: Settings) -> None:
     _keep_logs_as_they_are()
     app = get_app()
     app.conf.beat_schedule = beat_schedule(_home_queue(settings), settings)
+    from tasks.steady_beat import SteadyScheduler
+
     # The schedule needs no memory, so it is not kept in a file that a kill could damage: the ledger knows the
     # day of the last digest, and ticks make up for a time that was missed.
-    app.Beat(scheduler_cls="celery.beat:Scheduler", loglevel="WARNING", quiet=True).run()
+    app.Beat(scheduler_cls=SteadyScheduler, loglevel="WARNING", quiet=True).run()
 
 
 def _keep_logs_as_they_are() -> None:
