@@ -1,5 +1,10 @@
-"""`./run.sh test`: style, types, import rules, then the tests."""
+"""`./run.sh test`: style, types, import rules, then the tests.
 
+`--chaos MINUTES` runs seeded rounds of chaos for so long before the tests, `--chaos-seed N` those of a seed;
+see docs/chaos.md. All other arguments are pytest's.
+"""
+
+import argparse
 import os
 import subprocess
 import sys
@@ -25,14 +30,37 @@ CHECKS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run every check, then pytest with these arguments, whose closing line is the last that is printed.
+    """Run every check, chaos if asked for, then pytest, whose closing line is the last that is printed.
 
     Returns:
         The exit status of the first that failed, else 0.
     """
     statuses = [_check(name, command) for name, command in CHECKS.items()]
-    statuses.append(_pytest(arguments))
+    given, for_pytest = _parser().parse_known_args(arguments)
+    if given.chaos:
+        statuses.append(_chaos(given.chaos, given.chaos_seed))
+    statuses.append(_pytest(for_pytest))
     return next((status for status in statuses if status), 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Nothing abbreviated, and no help: both are pytest's.
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--chaos", type=float, default=0.0, metavar="MINUTES")
+    parser.add_argument("--chaos-seed", type=int, default=None, metavar="N")
+    return parser
+
+
+def _chaos(minutes: float, seed: int | None) -> int:
+    command = [sys.executable, "-m", "tests.chaos", "--minutes", str(minutes)]
+    if seed is not None:
+        command += ["--seed", str(seed)]
+    return subprocess.run(command, cwd=ROOT, env=_environment(), check=False).returncode
+
+
+def _environment() -> dict[str, str]:
+    """Without the user's own settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SHOEBOX_")}
 
 
 def _check(name: str, command: tuple[str, ...]) -> int:
@@ -70,7 +98,7 @@ def _pytest(arguments: list[str]) -> int:
         *side_by_side,
         *arguments,
     ]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SHOEBOX_")}
+    environment = _environment()
     environment["HYPOTHESIS_STORAGE_DIRECTORY"] = str(CACHE / "hypothesis")
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 

@@ -101,6 +101,7 @@ class Dispatcher:
         record.
         """
         units = outstanding(self.ledger)
+        self.exchange.mend_clock(self.ledger.home, [u.id for u in units], self.settings.lease_seconds)
         traces = self.exchange.traces(self.ledger.home, [u.id for u in units])
         messages = self._messages(units) if units else []
         on_the_road = {message.unit for message in messages}

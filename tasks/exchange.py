@@ -34,6 +34,8 @@ _MAX_PRESENCE_BYTES = 1024 * 1024
 _FURTHEST_SECONDS = 600.0
 """A worker that says to be there for longer than this from now is not believed."""
 _ASK_SECONDS = 0.3
+_SET_BACK_SECONDS = 2.0
+"""By less than this a clock is set right all the time."""
 
 _PRESENCE_KEY = "shoebox:presence"
 
@@ -268,6 +270,25 @@ class Exchange:
                 if now < entry.until < now + _FURTHEST_SECONDS:
                     presences.append(Presence.model_validate(entry.presence))
         return presences
+
+    def mend_clock(self, home: str, units: list[int], lease_seconds: float) -> None:
+        """If Redis' clock was set back since the last call: let nothing live until the old time comes again.
+
+        Redis keeps when a key ends as a time of the day. The lease of a worker that died just before would
+        last for hours, and so would its presence. Who lives renews both within a few seconds.
+        """
+        last_key, now = f"shoebox:clock:{home}", self.now()
+        last = cast("bytes | None", self.redis.set(last_key, now, get=True))
+        if last is None or float(last) - now < _SET_BACK_SECONDS:
+            return
+        with self.redis.pipeline(transaction=False) as pipe:
+            for unit in units:
+                pipe.pexpire(self._key(home, unit, "lease"), int(lease_seconds * 1000))
+            pipe.execute()
+        for worker, raw in cast("dict[bytes, bytes]", self.redis.hgetall(_PRESENCE_KEY)).items():
+            entry = json.loads(raw)
+            entry["until"] = min(entry["until"], now + lease_seconds)
+            self.redis.hset(_PRESENCE_KEY, worker, json.dumps(entry))
 
     def now(self) -> float:
         """Redis' own clock, the only one that all machines share."""

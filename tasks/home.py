@@ -39,6 +39,7 @@ from tasks.recipes import load_recipe
 from tasks.routing import known_models
 from tasks.said import Correction
 from tasks.settings import Settings
+from tasks.spool_sweep import sweep
 from tasks.stages.picturing import page_images
 from tasks.stages.reading import ReadPayload
 from tasks.units import unit, units_of
@@ -192,6 +193,7 @@ class Home:
             self._look_at_classifiers(usable(presences))
             check_depths(self.ledger, self.settings, presences, time.time())
             self._look_at_notices()
+        sweep(self.ledger, self.settings, time.time())
         self.release()
         self.look_at_vectors()
 

@@ -6,6 +6,7 @@ it was when it was taken. Originals are only ever read. Copies are named by thei
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import stat
@@ -18,6 +19,8 @@ from tasks.errors import FileError, NotFoundError, ServiceError
 from tasks.ledger import DocumentRow
 from tasks.settings import Settings
 
+TAKING_PREFIX = "taking-"
+"""Of copies that are being made."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -95,9 +98,11 @@ def _copy_to_spool(settings: Settings, path: Path, source: int, before: os.stat_
     that may be the copy of another document, whose content this file just had.
     """
     settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=settings.spool_dir, prefix="taking-", delete=False) as copy:
+    with tempfile.NamedTemporaryFile(dir=settings.spool_dir, prefix=TAKING_PREFIX, delete=False) as copy:
         temporary = Path(copy.name)
         try:
+            # So that the sweep (spool_sweep.py) knows that somebody writes it.
+            fcntl.flock(copy, fcntl.LOCK_EX)
             sha256 = copy_hashed(source, copy.fileno())
             after = os.fstat(source)
             if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):

@@ -1,5 +1,6 @@
 """What must go on when the machine's clock is set, forward or back."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ import pytest
 from tasks import steady_beat
 from tasks.circuit import Circuit
 from tasks.documents import Stage
+from tasks.exchange import Exchange
+from tasks.orders import Order, Presence
 from tasks.settings import Settings
 from tasks.steady_beat import Every, SteadyScheduler
 from tasks.worker import beat_schedule
@@ -88,3 +91,22 @@ def known() -> Any:
     from tasks.routing import KnownModels
 
     return KnownModels(by_queue={"cpu": (ModelInfo(name="shoebox-small", parameters=1),)}, problem="")
+
+
+def test_nothing_outlives_a_redis_whose_clock_was_set_back(exchange: Exchange) -> None:
+    order = Order(home="h", unit=7, issue=1, document="abc", stage=Stage.OCR)
+    two_hours = 7200
+    exchange.mend_clock("h", [7], 12)
+    # As Redis has what was written just before: both live until the old time comes again.
+    exchange.take_lease(order, two_hours + 12)
+    exchange.announce_presence(Presence(worker="cpu@there", queues=("cpu",), slots=1, pid=1), two_hours + 12)
+    exchange.mend_clock("h", [7], 12)
+    assert exchange.redis.pttl("shoebox:h:7:lease") > 7200 * 1000, "it was not set"
+
+    exchange.redis.set("shoebox:clock:h", exchange.now() + two_hours)
+    exchange.mend_clock("h", [7], 12)
+
+    assert 0 < exchange.redis.pttl("shoebox:h:7:lease") <= 12_000
+    entry = json.loads(exchange.redis.hget("shoebox:presence", "cpu@there"))
+    assert entry["until"] <= exchange.now() + 12
+    assert [one.worker for one in exchange.presence()] == ["cpu@there"], "it has time to say that it lives"

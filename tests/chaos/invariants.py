@@ -16,6 +16,8 @@ from tests.chaos.world import WORKERS, World
 if TYPE_CHECKING:
     from tests.chaos.rounds import Result
 
+_SWEPT_SECONDS = 120.0
+"""Until home has removed what a killed process has left there."""
 _BACK_SECONDS = 90.0
 """Until all is as before; a worker that has died several times in a minute is started again after longer."""
 _GONE_SECONDS = 15.0
@@ -101,7 +103,11 @@ def _not_back(world: World) -> list[str]:
 
 def _left_in_spool(world: World) -> list[str]:
     """Every document has been read and its original is still there, so no copy is needed."""
-    left = [path for path in world.settings.spool_dir.rglob("*") if path.is_file()]
+    until = time.monotonic() + _SWEPT_SECONDS
+    while left := [path for path in world.settings.spool_dir.rglob("*") if path.is_file()]:
+        if time.monotonic() > until:
+            break
+        time.sleep(0.2)
     return [f"left in the spool: {path.relative_to(world.settings.spool_dir)}" for path in sorted(left)]
 
 

@@ -34,6 +34,8 @@ _MODELS = (
     ModelSpec(name="shoebox-small", parameter_size="1.5B", context_length=32768, scripted=True),
     ModelSpec(name="shoebox-large", parameter_size="7.6B", context_length=32768, scripted=True),
 )
+_CHATTER = ("HTTP Request: GET", "notices of the system")
+"""What logs are full of, whatever happens."""
 WORKERS = 5
 """Worker processes: three at home, two elsewhere."""
 _SILENCE_SECONDS = 8
@@ -245,7 +247,8 @@ class World:
         tails = []
         for log in logs:
             if log.exists():
-                words = log.read_text(errors="replace").splitlines()[-lines:]
+                words = log.read_text(errors="replace").splitlines()
+                words = [line for line in words if not any(one in line for one in _CHATTER)][-lines:]
                 tails.append("\n".join([f"--- {log.name}", *(line[:300] for line in words)]))
         return "\n".join(tails)
 
