@@ -14,6 +14,10 @@ _AGAIN_SECONDS = 1.0
 """What failed is tried again after so long, as by somebody who has read the message."""
 
 
+_HOPELESS_SECONDS = 16.0
+"""A UI that has stood still for longer is closed. No stop that ends again lasts so long."""
+
+
 class Arrival(Protocol):
     """One way in."""
 
@@ -102,17 +106,30 @@ class ByWindow:
         self.said: list[str] = []
         self._world = world
         self._paths = paths
+        self._stopped_since = 0.0
 
     def begin(self) -> None:
+        self._stopped_since = 0.0
         self._world.open_window().drop(self._paths)
 
     def tend(self, is_complete: Callable[[], bool]) -> None:
-        window = self._world.window
-        if window is not None and window.is_open:
+        if is_complete():
             return
-        if is_complete() or any("_clerk" in words for words in self._world.members().values()):
-            return  # all is there; or the clerk is still taking what it was given
-        self.said.append("the UI was gone: dropped again in a new one")
+        window = self._world.window
+        if window is None or not window.is_open:
+            # What it had handed over already, its clerk still takes.
+            if not any("_clerk" in words for words in self._world.members().values()):
+                self._drop_again("the UI was gone: dropped again in a new one")
+        elif not window.is_stopped:
+            self._stopped_since = 0.0
+        elif not self._stopped_since:
+            self._stopped_since = time.monotonic()
+        elif time.monotonic() - self._stopped_since > _HOPELESS_SECONDS:
+            self._world.close_window()
+            self._drop_again("the UI stood still: closed, and dropped again in a new one")
+
+    def _drop_again(self, why: str) -> None:
+        self.said.append(why)
         self.begin()
 
     @property

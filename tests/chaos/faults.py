@@ -65,8 +65,11 @@ _PROCESSES = (
     *(Target.WATCHER, Target.SUPERVISOR, Target.REDIS, Target.MODEL_SERVER, Target.UI, Target.CLERK),
     *(Target.FAR_CHILD, Target.FAR_WORKER, Target.FAR_KEEPER),
 )
-_FREEZABLE = (Target.MODEL_SERVER, Target.FAR_CHILD, Target.FAR_WORKER, Target.CPU_CHILD, Target.UI)
-"""Without which a batch can end: another worker has the same queues, the server counts as away."""
+_FREEZABLE = (
+    *(Target.HOME_CHILD, Target.CPU_CHILD, Target.GPU_CHILD, Target.FAR_CHILD, Target.FAR_WORKER),
+    *(Target.MODEL_SERVER, Target.UI),
+)
+"""What a batch ends without: a pool replaces a process that hangs, others have the queues of a worker."""
 
 KINDS: tuple[Kind, ...] = (
     *((target, How.KILL) for target in (*_PROCESSES, Target.RUNNER, Target.ADD)),

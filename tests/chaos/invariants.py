@@ -11,6 +11,7 @@ from tasks.documents import FINAL_STATES, State
 from tasks.ledger import DocumentRow, Ledger
 from tasks.units import units_of
 from tests.chaos.reference import facts_of
+from tests.chaos.window import process_state
 from tests.chaos.world import WORKERS, World
 
 if TYPE_CHECKING:
@@ -115,18 +116,11 @@ def _not_gone(result: "Result") -> list[str]:
     """Processes that were killed and are still there, unless somebody else has their number by now."""
     pids = [pid for struck in result.struck for pid in struck.killed]
     until = time.monotonic() + _GONE_SECONDS
-    while left := [pid for pid in pids if _state(pid) not in {"", "Z"}]:
+    while left := [pid for pid in pids if process_state(pid) not in {"", "Z"}]:
         if time.monotonic() > until:
             return [f"process {pid} was killed and is still there" for pid in left]
         time.sleep(0.05)
     return []
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
 
 
 def orphans(world: World) -> list[str]:

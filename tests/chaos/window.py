@@ -10,6 +10,14 @@ from tests.terminal import Terminal
 _PASTE = "\x1b[200~{}\x1b[201~"
 
 
+def process_state(pid: int) -> str:
+    """The state letter of a process, as in proc(5); empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 class Window:
     """Runs the UI, and reads from it in a thread until it is closed."""
 
@@ -39,6 +47,11 @@ class Window:
     def is_open(self) -> bool:
         """Whether the UI runs."""
         return self._terminal.process.poll() is None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is stopped by a signal."""
+        return process_state(self.pid) == "T"
 
     def clerk(self) -> int:
         """Its clerk's process; 0 if there is none just now."""
