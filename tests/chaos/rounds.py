@@ -71,6 +71,8 @@ class Round:
         self._up_at: float | None = None
         self._recorded: set[int] = set()
         self._moments: list[float] = []
+        """When a unit of the batch was recorded, since the last strike."""
+        self._ended_at: float | None = None
         self._db = sqlite3.connect(world.settings.ledger_path, timeout=30, isolation_level=None)
 
     def run(self) -> Result:
@@ -211,7 +213,10 @@ class Round:
 
     def _await_end(self, deadline: float) -> None:
         def is_over() -> bool:
-            return self._has_ended() and self._arrival.is_done and not self._is_lasting()
+            has_ended = self._has_ended()
+            if has_ended and self._ended_at is None:
+                self._ended_at = time.monotonic()
+            return has_ended and self._arrival.is_done and not self._is_lasting()
 
         if not self._until(is_over, deadline - time.monotonic()):
             self._result.hung = True
@@ -224,8 +229,10 @@ class Round:
         if not self._result.struck:
             return
         last = max(one.at for one in self._result.struck)
+        times = [last, *self._moments]
+        if self._ended_at is not None and self._ended_at > times[-1]:
+            times.append(self._ended_at)
         if not self._moments:
             return  # the batch had ended before it was struck
-        times = [last, *self._moments]
         self._result.to_progress = times[1] - last
         self._result.standstill = max(later - earlier for earlier, later in pairwise(times))
