@@ -276,6 +276,11 @@ def test_an_original_that_changed_does_not_cost_another_document_its_copy(home: 
     with pytest.raises(FileError, match="has changed"):
         spool.ensure(home.settings, documents[0])
     assert spool.ensure(home.settings, documents[1]).read_text() == PAPER + "b"
+    first.write_text("Words that were not added.")
+    with pytest.raises(FileError, match="has changed"):
+        spool.ensure(home.settings, documents[0])
+    copies = [path.name for path in home.settings.spool_dir.rglob("*") if path.is_file()]
+    assert copies == [documents[1].sha256]
 
 
 # ---------------------------------------------------------------- the user's files and folders
