@@ -79,10 +79,16 @@ def one_model(name: str, num_ctx: int) -> dict[str, str]:
 
 @contextmanager
 def house(folder: Path, double: OllamaDouble | None = None, **environment: str) -> Iterator[House]:
-    """A system that is up, knows its models, and is watched."""
+    """A system that is up, knows its models, and is watched.
+
+    Its Redis is beside it, because the embedded one has no MONITOR; it writes down as much as that.
+    """
     if double is not None:
         environment["OLLAMA_HOST"] = double.url
-    with running(folder, **environment) as system:
+    with (
+        bare_redis(folder / "redis", "--appendonly", "yes", "--maxmemory-policy", "noeviction") as socket,
+        running(folder, SHOEBOX_REDIS_URL=f"unix://{socket}", **environment) as system,
+    ):
         if double is not None:
             await_models(system)
         with Probe(redis_url(system.settings), folder / "monitor") as probe:
@@ -102,8 +108,8 @@ def await_models(system: System) -> None:
 
 
 @contextmanager
-def bare_redis(folder: Path) -> Iterator[Path]:
-    """A Redis with its own defaults; gives its socket."""
+def bare_redis(folder: Path, *options: str) -> Iterator[Path]:
+    """A Redis with its own defaults but for these options; gives its socket."""
     from redis import Redis
     from redis.backoff import ConstantBackoff
     from redis.exceptions import ConnectionError
@@ -115,6 +121,7 @@ def bare_redis(folder: Path) -> Iterator[Path]:
     path = folder / "r.sock"
     binary = find_server(Settings(data_dir=folder)).binary
     command = [str(binary), "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)]
+    command += options
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     patient = Retry(ConstantBackoff(0.02), 500, supported_errors=(ConnectionError, FileNotFoundError))
     client = Redis(unix_socket_path=str(path), retry=patient)
