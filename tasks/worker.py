@@ -4,7 +4,6 @@ import logging
 import os
 import socket
 import threading
-import warnings
 from typing import Any
 
 from tasks.classifier_watch import ClassifierWatch
@@ -80,7 +79,6 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     Raises:
         ServiceError: Redis does not let us in.
     """
-    from celery.exceptions import CPendingDeprecationWarning
     from celery.signals import (
         worker_init,
         worker_process_init,
@@ -148,8 +146,6 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
         for announcing in announcers:  # or the process would end before it has said that it leaves
             announcing.join(_PRESENCE_SECONDS)
 
-    # Each lost connection would be followed by a page about a default of Celery 6.
-    warnings.simplefilter("ignore", CPendingDeprecationWarning)
     kilobytes = child_kilobytes(queue, settings)
     options = ["--max-memory-per-child", str(kilobytes)] if kilobytes else []
     if queue == CPU_QUEUE:

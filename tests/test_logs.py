@@ -278,7 +278,9 @@ for name in ("httpx", "httpcore", "PIL", "celery.worker.strategy"):
 logging.getLogger("httpx").warning("warned")
 logging.getLogger("celery.worker").info("ready")
 logging.getLogger("shoebox.x").debug("ours")
+logging.captureWarnings(True)  # as Celery does
 warnings.warn({CANARY!r})
+warnings.warn("", type("CPendingDeprecationWarning", (UserWarning,), dict()))
 raise ValueError({CANARY!r})
 """
     ended = run_python(source)
@@ -287,7 +289,7 @@ raise ValueError({CANARY!r})
         "warned",
         "ready",
         "ours",
-        "UserWarning at <string>:11".replace("<string>", fields[3]["message"][15:].rpartition(":")[0]),
+        "UserWarning at <string>:12",
         "The program ended by an error that nobody foresaw",
     ]
     assert fields[4]["error"] == "ValueError"

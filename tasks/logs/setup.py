@@ -26,6 +26,10 @@ _CHATTY = ("celery.app.trace", "celery.worker.strategy", "celery.beat")
 """Three lines for each of Celery's tasks, ticks included, would bury what a person looks for."""
 
 
+_OF_CELERY_6 = "CPendingDeprecationWarning"
+"""Each lost connection would be followed by a warning of a default of Celery 6; Celery undoes any filter."""
+
+
 class _State:
     """What this process was configured with."""
 
@@ -115,6 +119,7 @@ def _catch(owns_stderr: bool) -> None:
     """What nobody caught, warnings and crashes of native code go into the log as well."""
     threading.excepthook = _thread_died
     sys.unraisablehook = _not_raised
+    logging.captureWarnings(capture=True)  # or Celery does it later, and has warnings told with their words
     warnings.showwarning = _warned
     if owns_stderr:
         sys.excepthook = _died
@@ -152,6 +157,8 @@ def _warned(
 ) -> None:
     """Not its words, which may quote values; the place says which warning it is."""
     del message
+    if category.__name__ == _OF_CELERY_6:
+        return
     place = Path(filename)
     logging.getLogger("py.warnings").warning(
         "%s at %s:%d", category.__name__, f"{place.parent.name}/{place.name}", lineno
