@@ -20,6 +20,7 @@ from app.private_files import users_umask
 from tasks import logs
 from tasks.documents import Value
 from tasks.ledger import Ledger
+from tasks.logs.lines import message, parse
 from tasks.planning import GPU_QUEUE
 from tasks.settings import Settings
 from tasks.throughput import Depth, depths
@@ -80,7 +81,9 @@ class ExtraWorker:
             return
         with self._process.stdout as output:
             while line := output.readline(_LINE_BYTES):
-                self._last.append(visible(line.decode(errors="replace").rstrip()))
+                said = line.decode(errors="replace").rstrip()
+                fields = parse(said)  # of a worker of ours
+                self._last.append(visible(message(fields) if fields else said))
                 log.info("%s: %s", self.name, self._last[-1])
 
     def status(self) -> int | None:

@@ -166,6 +166,7 @@ def test_nothing_of_the_users_is_in_it(
     assert any("Segmentation fault" in str(line.get("message")) for line in said)
     assert said[-1]["message"] == "  File pdf.py, line 12 in text_of"
     assert "Ready to accept connections" in parts["logs/redis.jsonl"]
+    assert len(json.loads(parts["doctor.json"])) == 15
     assert json.loads(parts["settings.json"])["max_attempts"] == 3
     assert json.loads(parts["settings.json"])["openai_key"] == "<set>"
     facts = json.loads(parts["ledger.json"])
@@ -175,6 +176,13 @@ def test_nothing_of_the_users_is_in_it(
     assert json.loads(parts["workers.json"]) == {"not_available": "ConnectionError"}
 
 
+@pytest.fixture
+def no_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes seconds, and what it says is looked at in another test."""
+    monkeypatch.setattr("app.doctor.run_checks", lambda _: [])
+
+
+@pytest.mark.usefixtures("no_doctor")
 def test_a_ledger_that_is_damaged_locked_or_strange_costs_only_its_own_part(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -186,7 +194,6 @@ def test_a_ledger_that_is_damaged_locked_or_strange_costs_only_its_own_part(
         write_bundle(settings, tmp_path / name)
         parts = unpacked(tmp_path / name)
         assert CANARY not in "".join(parts.values())
-        assert len(json.loads(parts["doctor.json"])) == 15
         return dict(json.loads(parts["ledger.json"]))
 
     with closing(sqlite3.connect(settings.ledger_path, isolation_level=None)) as db:
@@ -217,6 +224,7 @@ def test_a_ledger_that_is_damaged_locked_or_strange_costs_only_its_own_part(
     assert "DatabaseError" in json.dumps(facts("nothing.zip"))
 
 
+@pytest.mark.usefixtures("no_doctor")
 def test_a_huge_log_is_read_from_its_end(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +241,7 @@ def test_a_huge_log_is_read_from_its_end(
     assert (tmp_path / "support.zip").stat().st_size < 100_000
 
 
+@pytest.mark.usefixtures("no_doctor")
 def test_no_file_is_replaced_and_none_is_left_behind(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Configuring the logs of a process: the only place that touches the root logger."""
 
+import atexit
 import faulthandler
 import logging
 import os
@@ -90,7 +91,9 @@ def configure(
     form = JsonLines if writes_json else TextLines
     output.setFormatter(form(program, worker))
     output.addFilter(_is_wanted)
-    output.addFilter(FloodGuard(output.emit))
+    guard = FloodGuard(output.emit)
+    atexit.register(guard.tell)  # what it has counted until then
+    output.addFilter(guard)
     root.addHandler(output)
     root.setLevel(settings.log_level.upper())
     _State.output = output
@@ -161,5 +164,5 @@ def _warned(
         return
     place = Path(filename)
     logging.getLogger("py.warnings").warning(
-        "%s at %s:%d", category.__name__, f"{place.parent.name}/{place.name}", lineno
+        "%s at %s:%d", category.__name__, f"{place.parent.name}/{place.name}".lstrip("/"), lineno
     )
