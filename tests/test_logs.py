@@ -277,6 +277,8 @@ for name in ("httpx", "httpcore", "PIL", "celery.worker.strategy"):
     logging.getLogger(name).info("said by %s", name)
 logging.getLogger("httpx").warning("warned")
 logging.getLogger("celery.worker").info("ready")
+logging.getLogger("multiprocessing").propagate = False  # as billiard does
+logging.getLogger("multiprocessing").error("lost")
 logging.getLogger("shoebox.x").debug("ours")
 logging.captureWarnings(True)  # as Celery does
 warnings.warn({CANARY!r})
@@ -288,11 +290,12 @@ raise ValueError({CANARY!r})
     assert [one["message"] for one in fields] == [
         "warned",
         "ready",
+        "lost",
         "ours",
-        "UserWarning at <string>:12",
+        "UserWarning at <string>:14",
         "The program ended by an error that nobody foresaw",
     ]
-    assert fields[4]["error"] == "ValueError"
+    assert fields[5]["error"] == "ValueError"
     assert CANARY not in ended.stderr
 
 

@@ -96,6 +96,7 @@ def configure(
     output.addFilter(guard)
     root.addHandler(output)
     root.setLevel(settings.log_level.upper())
+    logging.lastResort = output  # for loggers that hand nothing on, such as billiard's
     _State.output = output
     _State.is_json = writes_json and owns_stderr
     # What goes wrong with a record itself would be printed with all its arguments.
