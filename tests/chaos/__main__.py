@@ -9,6 +9,7 @@ import secrets
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.chaos.disk import INSIDE, enter_namespace
@@ -89,7 +90,8 @@ def main() -> int:
         problem = enter_namespace([*sys.argv[1:], *seed])
     print(f"seed {given.seed}; a round is run again by: --seed {given.seed} --only NUMBER", flush=True)
     rounds = Rounds(given, problem)
-    rounds.run()
+    with suppress(KeyboardInterrupt):  # what was seen until then is told
+        rounds.run()
     figures = summary(rounds.results, rounds.orphans, given.seed)
     print(table(figures))
     if given.json:
