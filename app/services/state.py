@@ -64,7 +64,10 @@ def status(settings: Settings) -> ServicesStatus:
         problems = (redis.problem,) if redis.problem and not redis.embedded else ()
         return ServicesStatus(running=False, redis=redis, problems=problems)
     if not supervisors(processes):
-        orphans = f"{len(processes)} processes are left of a supervisor that was killed. Run ./run.sh down."
+        orphans = (
+            f"{len(processes)} processes are left of a supervisor that was killed."
+            " ./run.sh up ends them and starts anew; ./run.sh down only ends them."
+        )
         return ServicesStatus(running=False, redis=redis, problems=(orphans,))
     try:
         programs = tuple(_program_status(settings, state) for state in Supervisor(settings).programs())
