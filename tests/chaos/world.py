@@ -14,7 +14,7 @@ from app.services.supervisord import Supervisor
 from app.watch.journal import Journal, WhenTaken
 from tasks.broker_url import redis_url
 from tasks.circuit import load_circuit
-from tasks.documents import Stage
+from tasks.documents import FINAL_STATES, Stage
 from tasks.errors import ServiceError
 from tasks.exchange import Exchange, connect
 from tasks.ledger import Ledger
@@ -199,11 +199,17 @@ class World:
                 for stage in (Stage.CLASSIFY, Stage.ANALYSE)
             )
 
+        def has_read() -> bool:
+            # On a busy machine the first call may have been given up, and the document read without a model.
+            with Ledger.open(self.settings) as ledger:
+                was_seen = load_circuit(ledger).was_seen
+            return was_seen and all(row.state in FINAL_STATES for row in self.system.documents())
+
         self.system.await_true(is_known, what="home knows the models")
         first = self.folder / "first.txt"
         first.write_text("Dear Olga Fehr,\n\nthe first letter of all.\n\nYours sincerely\n")
         self.system.run("add", first)
-        self.system.await_ended()
+        self.system.await_true(has_read, what="the models have read the first document")
 
     def _reference(self) -> Reference:
         with Ledger.open(self.settings) as ledger:
