@@ -86,9 +86,13 @@ class Assigner:
         room = worker.slots * (self._settings.window_per_slot + _URGENT_EXTRA) - self._load[worker.worker]
         if room <= 0:
             return []
-        models = runnable(worker)
+        models = self._runnable(worker)
         found = next_waiting(self._ledger, queue, room, with_llm=self._with_llm, models=models, urgent=True)
         return self._hand_out(worker, found)
+
+    def _runnable(self, worker: Presence) -> frozenset[str]:
+        """What a worker can run, but for models that are not to be asked now: what is for them falls back."""
+        return runnable(worker) - self._circuit.paused_models
 
     def _take(self, queue: str, worker: Presence, room: int) -> list[UnitRow]:
         taken: list[UnitRow] = []
@@ -128,7 +132,7 @@ class Assigner:
         wanted = self._board.wanted_by_others(self._ledger.home, queue)
         for model, since in waiting_models(self._ledger, queue, with_llm=self._with_llm).items():
             wanted[model] = min(since, wanted.get(model, since))
-        possible = runnable(worker) - light(worker) - set(blocked)
+        possible = self._runnable(worker) - light(worker) - set(blocked)
         peers = [one for one in self._workers if one != worker and queue in one.queues]
         return next_model(
             self._current(worker),

@@ -12,7 +12,7 @@ import time
 
 from pydantic import Field
 
-from tasks.documents import Stage, Value
+from tasks.documents import Failure, Scope, Stage, Value
 from tasks.ledger import Ledger
 from tasks.recipes import Recipe
 from tasks.routing import KnownModels, Route, context_of, missing_words, route, wanted_model
@@ -110,11 +110,18 @@ class Circuit(Breaker):
         """Where calls to a model go; or why, in words, they cannot be made now."""
         if reason := self.why_none(settings):
             return reason
-        if _is_ahead(self.missing.get(model, 0.0), _MISSING_SECONDS):
-            return missing_words(model)
-        if (breaker := self.broken.get(model)) and breaker.is_paused:
-            return breaker.problem
+        if model in self.paused_models:
+            breaker = self.broken.get(model)
+            return breaker.problem if breaker and breaker.is_paused else missing_words(model)
         return route(self.known, model, context_of(model, settings), settings)
+
+    @property
+    def paused_models(self) -> frozenset[str]:
+        """The models that nothing is sent to now, as units name them."""
+        broken = {model for model, breaker in self.broken.items() if breaker.is_paused}
+        return frozenset(
+            broken | {m for m, until in self.missing.items() if _is_ahead(until, _MISSING_SECONDS)}
+        )
 
     def is_on_trial(self, model: str) -> bool:
         """Whether calls to a model are tried again after a failure: one document is enough for that."""
@@ -147,3 +154,16 @@ def save_circuit(ledger: Ledger, circuit: Circuit) -> None:
     note = circuit.model_dump_json()
     if note != ledger.meta(_NOTE):
         ledger.set_meta(_NOTE, note)
+
+
+def note_failure(ledger: Ledger, model: str, failure: Failure) -> None:
+    """Enter that a call to a model failed: it is missing, or it, or all of its server, does not work."""
+    circuit = load_circuit(ledger)
+    problem = f"{failure.message} {failure.remedy}".strip()
+    if failure.kind == "no model":
+        circuit = circuit.lacks(model)
+    elif failure.scope is Scope.SERVER:
+        circuit = circuit.failed(problem, failure.retry_seconds)
+    else:
+        circuit = circuit.model_failed(model, problem, failure.retry_seconds)
+    save_circuit(ledger, circuit)

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from tasks import look_planning, planning, read_planning, spool
-from tasks.circuit import Circuit, load_circuit, save_circuit
+from tasks.circuit import Circuit, load_circuit, note_failure, save_circuit
 from tasks.documents import (
     FINAL_STATES,
     OUTSTANDING_STATES,
@@ -113,12 +113,13 @@ class Way:
         if failure.kind in {"lost", "cancelled"}:
             mark_waiting(self.ledger, ended.id, attempt=False, message=failure.message)
             return
-        if failure.kind == "no model":
-            save_circuit(self.ledger, load_circuit(self.ledger).lacks(ended.model))
-            self.fall_back(document)
-            return
-        if failure.kind == "unavailable":
-            self._enter_unavailable(document, ended, failure)
+        if failure.kind in {"no model", "unavailable"}:
+            note_failure(self.ledger, ended.model, failure)
+            if (
+                failure.kind == "unavailable" and failure.scope is Scope.CALL
+            ):  # the document may be the reason
+                failures = document.model_failures + 1
+                self.ledger.update_document(document.id, model_failures=failures)
             self.fall_back(self._document(document.id))
             return
         is_final = failure.kind in {"file", "limit", "reply"}
@@ -143,18 +144,6 @@ class Way:
             self.fall_back(document)
         elif ended.stage is not Stage.LOOK:  # without that one the document goes on
             self._finish(document, state, failure.message, failure.remedy)
-
-    def _enter_unavailable(self, document: DocumentRow, ended: UnitRow, failure: Failure) -> None:
-        """Open the circuit of the server or of the model. Only what the document may have done is its own."""
-        circuit = load_circuit(self.ledger)
-        problem = f"{failure.message} {failure.remedy}".strip()
-        if failure.scope is Scope.SERVER:
-            circuit = circuit.failed(problem, failure.retry_seconds)
-        else:
-            circuit = circuit.model_failed(ended.model, problem, failure.retry_seconds)
-        save_circuit(self.ledger, circuit)
-        if failure.scope is Scope.CALL:
-            self.ledger.update_document(document.id, model_failures=document.model_failures + 1)
 
     def _split_window(self, document: DocumentRow, ended: UnitRow) -> bool:
         """After a failure, read the pages of a window one by one, so that a bad page stands alone."""

@@ -450,3 +450,12 @@ def test_nothing_comes_between_two_calls_to_one_model_about_one_document(desk: D
         (first.id, Stage.ANALYSE),
         (second.id, Stage.CLASSIFY),
     ]
+
+
+def test_nothing_is_sent_to_a_model_that_failed_just_now(desk: Desk) -> None:
+    desk.add("shoebox-large")
+    other = desk.add("bookkeeper:14b")
+    desk.worker("one", "shoebox-large", "bookkeeper:14b")
+    save_circuit(desk.ledger, Circuit().model_failed("shoebox-large", "It needs more memory."))
+    desk.release()
+    assert [order.document for order in desk.sent] == [other.id]
