@@ -29,6 +29,11 @@ _UPGRADE_DOCUMENTS = 20
 """Documents that are begun again in one tick when the model is back."""
 
 
+def _is_ahead(until: float, longest: float) -> bool:
+    """Whether a pause lasts. One that would last longer than any is of a clock that has been put back."""
+    return 0 < until - time.time() <= longest
+
+
 class Breaker(Value):
     """Whether something can be asked that has failed before."""
 
@@ -119,9 +124,8 @@ class Circuit(Breaker):
     def paused_models(self) -> frozenset[str]:
         """The models that nothing is sent to now, as units name them."""
         broken = {model for model, breaker in self.broken.items() if breaker.is_paused}
-        return frozenset(
-            broken | {m for m, until in self.missing.items() if _is_ahead(until, _MISSING_SECONDS)}
-        )
+        missing = {model for model, until in self.missing.items() if _is_ahead(until, _MISSING_SECONDS)}
+        return frozenset(broken | missing)
 
     def is_on_trial(self, model: str) -> bool:
         """Whether calls to a model are tried again after a failure: one document is enough for that."""

@@ -391,3 +391,11 @@ def test_a_model_that_only_makes_vectors_reads_nothing(settings: Settings) -> No
     vectors = LARGE.model_copy(update={"capabilities": ("embedding",)})
     words = route(known_models([worker_with(vectors)]), "shoebox-large", 1, settings)
     assert words == "The model 'shoebox-large' cannot read: its server says that it is for embedding."
+
+
+def test_a_clock_that_is_put_back_makes_no_pause_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    paused = Circuit().failed("away").model_failed("shoebox-small", "broken").lacks("shoebox-large")
+    assert (paused.is_paused, len(paused.paused_models)) == (True, 2)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 86400)
+    assert (paused.is_paused, len(paused.paused_models)) == (False, 0)

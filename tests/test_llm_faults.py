@@ -193,6 +193,7 @@ def test_a_fault_of_the_server_costs_the_document_nothing(
 
 MODELS = [
     (Fault(FaultKind.REPEAT_ABORT, times=-1), "repeated 'document' without end"),
+    (Fault(FaultKind.REPEAT_ABORT, times=-1, text="\n "), "repeated blanks without end"),
     (Fault(FaultKind.EMPTY_STREAM, times=-1), "what is no text"),
     (Fault(FaultKind.LENGTH, times=-1), "was cut off after"),
     (Fault(FaultKind.WRONG_SCHEMA, times=-1), "not valid"),

@@ -151,9 +151,9 @@ class Chat:
 
     def _send_stream(self, runner: Runner, ask: Ask, items: Items) -> None:
         kind = self.fault.kind if self.fault else None
-        if kind is FaultKind.REPEAT_ABORT:
+        if self.fault and kind is FaultKind.REPEAT_ABORT:
             for _ in range(31):
-                self.answer.line(self._line(" document"))
+                self.answer.line(self._line(self.fault.text or " document"))
             self.answer.end()
             return
         if kind is FaultKind.EMPTY_STREAM:

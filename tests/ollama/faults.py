@@ -13,7 +13,7 @@ class FaultKind(StrEnum):
 
     # The answer stops, with HTTP 200.
     REPEAT_ABORT = "repeat_abort"
-    """* 31 equal tokens, then the stream just ends; not streaming: `done: false` without counts."""
+    """* 31 equal tokens (`text`, if given), then the stream just ends; not streaming: `done: false`."""
     EMPTY_STREAM = "empty_stream"
     """* Not one line, as when the model makes invalid UTF-8."""
     STREAM_ENDS = "stream_ends"

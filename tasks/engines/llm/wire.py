@@ -304,7 +304,8 @@ def _is_page(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 def _retry_seconds(header: str) -> int:
     """How long the server wants to be left alone; 0 if it does not say, or says it as a date."""
-    return min(int(header), LONGEST_RETRY_SECONDS) if header.isascii() and header.isdigit() else 0
+    is_number = header.isascii() and header.isdigit() and len(header) < 10
+    return min(int(header), LONGEST_RETRY_SECONDS) if is_number else 0
 
 
 def _reason(error: Exception) -> str:
