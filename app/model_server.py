@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 from app.model_uses import model_uses
 from tasks.circuit import load_circuit
+from tasks.engines.llm.addresses import is_public
 from tasks.errors import ConfigError
 from tasks.ledger import Ledger
 from tasks.routing import KnownModels, same_model
@@ -35,7 +37,7 @@ def ask_model_server(settings: Settings) -> ModelServer:
     """Ask the Ollama of this machine. Directly: a proxy has no business with a local server.
 
     Raises:
-        ConfigError: its address has no valid port.
+        ConfigError: its address has no valid port, or is in the open internet, which has to be allowed.
     """
     address = settings.ollama_host or os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
     parts = urlsplit(address if "://" in address else f"http://{address}")
@@ -47,6 +49,11 @@ def ask_model_server(settings: Settings) -> ModelServer:
     except ValueError as error:
         raise ConfigError("OLLAMA_HOST has no valid port", "Correct OLLAMA_HOST.") from error
     place = f"{host}:{port}"
+    if not settings.allow_remote_models and _is_public(host, port):
+        raise ConfigError(
+            f"{place} is in the open internet, so nothing is sent there",
+            "Use a server in your own network, or allow remote models in the settings.",
+        )
     with closing((HTTPSConnection if secure else HTTPConnection)(host, port, timeout=SERVER_SECONDS)) as http:
         told = _ask(http, f"{parts.path.rstrip('/')}/api/version")
         version = told.get("version") if isinstance(told, dict) else None
@@ -79,6 +86,15 @@ def last_failure(settings: Settings) -> str:
         circuit = load_circuit(ledger)
     broken = [f"{model}: {breaker.problem}" for model, breaker in circuit.broken.items()]
     return " ".join([circuit.problem, *broken] if circuit.failures else broken)
+
+
+def _is_public(host: str, port: int) -> bool:
+    """Whether all addresses of a host are in the open internet; a name that has none is no such host."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return bool(found) and all(is_public(str(address[0])) for *_, address in found)
 
 
 def _ask(http: HTTPConnection, path: str) -> object:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from app.doctor import check_llm_server
 from tasks.engines.llm import wire
 from tasks.engines.llm.base import ChatRequest, EmbedRequest, LlmError, LlmErrorKind, Message
 from tasks.engines.llm.ollama_client import OllamaClient
@@ -227,6 +228,22 @@ def test_a_server_in_the_open_internet_is_not_even_connected_to(
     assert caught.value.kind is LlmErrorKind.REFUSED
     assert "93.184.215.14" in caught.value.message
     assert connected == []
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_doctor_asks_no_server_in_the_open_internet_either(
+    resolved: dict[str, list[str]], connected: list[str], monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    resolved["models.example"] = ["93.184.215.14"]
+
+    def refuse(address: tuple[str, int], *_: Any, **__: Any) -> socket.socket:
+        connected.append(address[0])
+        raise OSError("no way out of a test")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    settings = Settings(ollama_host="http://models.example:8080", allow_remote_models=allowed)
+    assert ("open internet" in check_llm_server(settings).found) is not allowed
+    assert connected == (["models.example"] if allowed else [])
 
 
 def test_of_a_name_with_a_near_and_a_public_address_only_the_near_one_is_used(
