@@ -142,11 +142,6 @@ class Circuit(Breaker):
         return settings.engine not in {"offline", "auto"} or (settings.engine == "auto" and self.was_seen)
 
 
-def _is_ahead(until: float, longest: float) -> bool:
-    """Whether a time is still to come. One further off than any pause is of a clock that was set back."""
-    return 0 < until - time.time() <= longest
-
-
 def load_circuit(ledger: Ledger) -> Circuit:
     """The circuit as the ledger has it."""
     note = ledger.meta(_NOTE)

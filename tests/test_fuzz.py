@@ -11,6 +11,7 @@ from app.watch.journal import Journal as Watched
 from tasks.documents import Stage
 from tasks.errors import ConfigError, ServiceError
 from tasks.exchange import Exchange
+from tasks.ledger import Ledger
 from tasks.orders import Order, Outcome, Presence
 from tasks.settings import Settings, get_settings
 from tests.fuzz import __main__ as command
@@ -108,6 +109,14 @@ def test_a_damaged_journal_is_named(settings: Settings, kind: type[Plans] | type
     with pytest.raises(ServiceError, match="damaged") as caught, kind.open(settings):
         pass
     assert str(file) in caught.value.message
+
+
+def test_a_ledger_that_is_none_is_named(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    settings.ledger_path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(ServiceError) as caught:
+        Ledger.open(settings)
+    assert str(settings.ledger_path) in caught.value.message
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"a = " + b"[" * 20_000])
