@@ -18,6 +18,7 @@ from app.ocr_check import check_ocr_engine
 from app.services import find_server, status
 from app.services.folders import MIN_FREE_BYTES
 from app.services.redis_client import ask_redis, redis_place
+from app.services.redis_data import damage_note
 from app.trust_check import check_ledger, check_trust
 from tasks.errors import ConfigError, ExitCode, ShoeboxError
 from tasks.meaning.standing import standing_line
@@ -141,6 +142,8 @@ def check_redis(settings: Settings) -> Check:
     """The user's Redis answers; without one, there is a server program to start."""
     if settings.redis_url is None:
         server = find_server(settings)
+        if note := damage_note(settings):
+            return Check("redis", Verdict.WARN, f"{server.binary} {server.version}", note)
         return Check("redis", Verdict.OK, f"{server.binary} {server.version}, started when needed")
     info = ask_redis(settings)
     found = f"{redis_place(settings)}, version {info.version}"

@@ -19,8 +19,13 @@ _LONGEST_PAUSE_SECONDS = 5.0
 _SAID_AGAIN_SECONDS = 60.0
 
 
-def await_redis(settings: Settings) -> None:
-    """Wait for ever until Redis is there; say so at once, and once a minute.
+def await_redis(settings: Settings, *, for_ever: bool = False) -> None:
+    """Wait until Redis is there; say so at once, and once a minute.
+
+    Args:
+        settings: where Redis is.
+        for_ever: whether to wait even for what only a person can mend: for a worker that is started again
+            and again anyway, and is to go on soon after that.
 
     Raises:
         ServiceError: waiting does not help: a wrong address or password, a certificate that is not to be
@@ -31,7 +36,9 @@ def await_redis(settings: Settings) -> None:
     while True:
         try:
             warning = ask_redis(settings).warning
-        except RedisAwayError as away:
+        except ServiceError as away:
+            if not for_ever and not isinstance(away, RedisAwayError):
+                raise
             if said_at is None or time.monotonic() - said_at > _SAID_AGAIN_SECONDS:
                 say(f"{away.message} Waiting for it, trying again all the time.")
                 said_at = time.monotonic()

@@ -38,7 +38,7 @@ def unit_messages(redis: "Redis", home: str, queues: Iterable[str]) -> list[Mess
         for name in names:
             pipe.lrange(name, 0, -1)
         rows = cast("list[list[bytes]]", pipe.execute())
-    found = []
+    found: list[Message] = []
     for name, messages in zip(names, rows, strict=True):
         for raw in messages:
             sender, _, rest = task_id_of(raw).partition(".")

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 MAX_SOCKET_PATH_BYTES = 103
 """The shorter of the two systems' limits (sun_path in sys/un.h, less the final zero byte)."""
+NO_ADDRESS = (
+    "SHOEBOX_REDIS_URL is not the address of a Redis.",
+    "Write it as redis://, rediss:// or unix://, with special characters of the password as %XX.",
+)
+"""Message and remedy."""
 LONGEST_SOCKET_NAME = "supervisor.sock.2147483647"
 """supervisord binds under its process number first, then renames."""
 
@@ -110,11 +115,7 @@ def celery_broker_url(url: str) -> str:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise ServiceError(
-            "The address of Redis is not valid.",
-            "Write SHOEBOX_REDIS_URL as redis://, rediss:// or unix://, with special characters of the"
-            " password as %XX.",
-        ) from None  # the cause's text may hold the password
+        raise ServiceError(*NO_ADDRESS) from None  # the cause's text may hold the password
     login = f"{quote(wanted.get('username') or '', safe='')}:{quote(wanted.get('password') or '', safe='')}@"
     login = "" if login == ":@" else login
     database = wanted.get("db", 0)

@@ -4,9 +4,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
@@ -40,6 +40,7 @@ from tasks.queues import (
     TICK_TASK,
     unit_task,
 )
+from tasks.redis_words import redis_may_be_away, redis_words
 from tasks.running import UnitResult, Work, prepare_unit, run_unit
 from tasks.settings import get_settings
 from tasks.upgrading import NewerLedgerError
@@ -120,6 +121,17 @@ def drop_foreign_tasks(app: "Celery", queue: str) -> None:
             app.tasks.unregister(name)
 
 
+def _outlives_redis(task: Callable[..., None]) -> Callable[..., None]:
+    """Let a task end with a line where Redis is away: home finds the unit again, and a tick comes again."""
+
+    @wraps(task)
+    def run(*arguments: Any, **named: Any) -> None:
+        with redis_may_be_away(log, f"a task ran ({task.__name__})"):
+            task(*arguments, **named)
+
+    return run
+
+
 def _run(task: Any, order: Order, work: Work, *, needs_payload: bool) -> None:
     lease = get_settings().lease_seconds
     if run_unit(exchange(), order, lease, task.request.hostname, work, needs_payload=needs_payload):
@@ -131,6 +143,7 @@ def _result(found: BaseModel) -> UnitResult:
 
 
 @shared_task(name=unit_task(Stage.EXTRACT), bind=True)
+@_outlives_redis
 def extract(self: Any, order: dict[str, Any]) -> None:
     """Read a file."""
     from tasks.stages.extract import extract as stage
@@ -140,6 +153,7 @@ def extract(self: Any, order: dict[str, Any]) -> None:
 
 
 @shared_task(name=RENDER_TASK, bind=True)
+@_outlives_redis
 def render(self: Any, order: dict[str, Any]) -> None:
     """Render the pages that a unit needs, put them into Redis and hand the unit on to its queue."""
     settings = get_settings()
@@ -175,6 +189,7 @@ def _queue_behind(order: Order) -> str:
 
 
 @shared_task(name=unit_task(Stage.OCR), bind=True)
+@_outlives_redis
 def ocr(self: Any, order: dict[str, Any]) -> None:
     """Read page images by OCR."""
     from tasks.stages.ocr import read_pages
@@ -184,6 +199,7 @@ def ocr(self: Any, order: dict[str, Any]) -> None:
 
 
 @shared_task(name=unit_task(Stage.LOOK), bind=True)
+@_outlives_redis
 def look(self: Any, order: dict[str, Any]) -> None:
     """Look at page images with an image classifier."""
     from tasks.stages.look import look_at
@@ -211,18 +227,21 @@ def _read(task: Any, order: Order) -> None:
 
 
 @shared_task(name=unit_task(Stage.CLASSIFY), bind=True)
+@_outlives_redis
 def classify(self: Any, order: dict[str, Any]) -> None:
     """Choose a document's category."""
     _read(self, Order.model_validate(order))
 
 
 @shared_task(name=unit_task(Stage.ANALYSE), bind=True)
+@_outlives_redis
 def analyse(self: Any, order: dict[str, Any]) -> None:
     """Find title, summary and fields of a document, or of a part of it."""
     _read(self, Order.model_validate(order))
 
 
 @shared_task(name=ASK_TASK, bind=True)
+@_outlives_redis
 def ask(self: Any, home: str, question: str) -> None:
     """Answer a question."""
     from tasks.stages.asking import answer_question
@@ -232,6 +251,7 @@ def ask(self: Any, home: str, question: str) -> None:
 
 
 @shared_task(name=RECORD_TASK)
+@_outlives_redis
 def record(unit: int) -> None:
     """Record the outcome of a unit and release what comes next."""
     with open_ledger() as ledger:
@@ -239,6 +259,7 @@ def record(unit: int) -> None:
 
 
 @shared_task(name=TICK_TASK)
+@_outlives_redis
 def tick() -> None:
     """Look after units that got lost."""
     with open_ledger() as ledger:
@@ -246,6 +267,7 @@ def tick() -> None:
 
 
 @shared_task(name=DELIVER_TASK)
+@_outlives_redis
 def deliver() -> None:
     """Tell outside what waits in the outbox."""
     from tasks.notify.deliver import Delivery
@@ -255,6 +277,7 @@ def deliver() -> None:
 
 
 @shared_task(name=DIGEST_TASK)
+@_outlives_redis
 def digest() -> None:
     """Make the digest of the day, if it has not been made yet."""
     from tasks.notify.daily import make_if_due
@@ -264,6 +287,7 @@ def digest() -> None:
 
 
 @shared_task(name=EMBED_TASK, bind=True)
+@_outlives_redis
 def embed(self: Any, batch: dict[str, Any]) -> None:
     """Make the vectors of a batch of texts."""
     from tasks.meaning.embedding import embed_batch
@@ -277,6 +301,7 @@ def embed(self: Any, batch: dict[str, Any]) -> None:
 
 
 @shared_task(name=EMBED_QUERY_TASK)
+@_outlives_redis
 def embed_query(query: dict[str, Any]) -> None:
     """Make the vector of what somebody looks for now."""
     from tasks.meaning.asking import send_reply
@@ -288,6 +313,7 @@ def embed_query(query: dict[str, Any]) -> None:
 
 
 @shared_task(name=EMBEDDED_TASK)
+@_outlives_redis
 def embedded() -> None:
     """Enter vectors that were made, and have the next ones made."""
     with open_ledger() as ledger:
@@ -295,6 +321,7 @@ def embedded() -> None:
 
 
 @shared_task(name=REINDEX_TASK)
+@_outlives_redis
 def reindex() -> None:
     """Compare all pages with their vectors."""
     from tasks.meaning.keeper import Keeper
@@ -326,7 +353,7 @@ def report_loss(
         try:
             exchange().put_outcome(order, Outcome(issue=order.issue, failure=failure))
         except RedisError as error:
-            log.warning("%s: lost its child, and Redis is away: %s", order.task_id, error)
+            log.warning("%s: lost its child. %s", order.task_id, redis_words(error))
             return
         publish_record(order)
 
@@ -340,7 +367,7 @@ def _end_question(home: str, question: str, failure: Failure) -> None:
         road = QuestionRoad(exchange().redis, home, question)
         road.add(Entry(kind=EntryKind.FAILURE, failure=said))
     except RedisError as error:
-        log.warning("question %s: lost its child, and Redis is away: %s", question, error)
+        log.warning("question %s: lost its child. %s", question, redis_words(error))
 
 
 def _loss(exception: BaseException | None) -> Failure | None:

@@ -4,6 +4,7 @@ Home keeps only a window of units in Redis, a few for each worker slot. So the c
 made late, priorities are true, cancelling is instant, and Redis stays small.
 """
 
+import json
 import logging
 import time
 from collections import Counter
@@ -108,11 +109,16 @@ class Dispatcher:
         taken_back = self._take_back(units, traces, messages) if messages else set()
         found: list[tuple[int, Outcome]] = []
         fresh_grace = self._was_away()
+        cut_off = set(json.loads(self.ledger.meta("cut off") or "[]"))
         with self.ledger.transaction():
             for out in outstanding(self.ledger):
                 trace = traces.get(out.id)
                 if trace is None:
                     continue
+                if trace.lease:
+                    cut_off.discard(out.id)
+                elif fresh_grace and trace.started:
+                    cut_off.add(out.id)
                 if trace.outcome is not None:
                     found.append((out.id, trace.outcome))
                 elif out.id in taken_back and not trace.lease:
@@ -120,7 +126,8 @@ class Dispatcher:
                 elif trace.lease or out.id in on_the_road or fresh_grace:
                     mark_seen(self.ledger, out.id, trace.lease)
                 elif time.time() - out.seen_at > self.settings.grace_seconds:
-                    found += self._give_up(out, trace)
+                    found += self._give_up(out, trace, was_cut_off=out.id in cut_off)
+            self.ledger.set_meta("cut off", json.dumps(sorted(cut_off & traces.keys())))
             self.ledger.set_meta("checked at", str(time.time()))
         return found
 
@@ -132,11 +139,15 @@ class Dispatcher:
         last = float(self.ledger.meta("checked at") or 0)
         return not 0 <= time.time() - last <= self.settings.grace_seconds
 
-    def _give_up(self, out: UnitRow, trace: Trace) -> list[tuple[int, Outcome]]:
-        """A unit that is nowhere: if it had been started its worker died, else only its message was lost."""
+    def _give_up(self, out: UnitRow, trace: Trace, *, was_cut_off: bool) -> list[tuple[int, Outcome]]:
+        """A unit that is nowhere: if it had been started its worker died, else only its message was lost.
+
+        Not where its lease ended while Redis or home was away: then its outcome had no place to go, and the
+        file is not to blame.
+        """
         with about(document=out.document, unit=out.id, stage=str(out.stage), attempt=out.issue):
             log.warning("unit %d (%s of %s) got lost, issue %d", out.id, out.stage, out.document, out.issue)
-        if trace.started:
+        if trace.started and not was_cut_off:
             message = "The worker that was reading it died."
             return [(out.id, Outcome(issue=out.issue, failure=Failure(kind="died", message=message)))]
         mark_waiting(self.ledger, out.id, attempt=False)

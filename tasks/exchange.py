@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
+from tasks.broker_url import NO_ADDRESS
 from tasks.documents import Failure
+from tasks.errors import ServiceError
 from tasks.orders import UNKNOWN_ISSUE, Order, Outcome, Presence
 
 if TYPE_CHECKING:
@@ -54,18 +56,25 @@ return 0
 
 
 def connect(url: str, retries: int = 4) -> "Redis":
-    """A client that survives a restart of Redis: short time-outs, several tries."""
+    """A client that survives a restart of Redis: short time-outs, several tries.
+
+    Raises:
+        ServiceError: the address is none.
+    """
     from redis import Redis
     from redis.backoff import ExponentialBackoff
     from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
     from redis.retry import Retry
 
-    return Redis.from_url(
-        url,
-        socket_timeout=5,
-        retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries=retries),
-        retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
-    )
+    try:
+        return Redis.from_url(
+            url,
+            socket_timeout=5,
+            retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries=retries),
+            retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
+        )
+    except ValueError:
+        raise ServiceError(*NO_ADDRESS) from None  # its text may hold the password
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,9 +295,10 @@ class Exchange:
                 pipe.pexpire(self._key(home, unit, "lease"), int(lease_seconds * 1000))
             pipe.execute()
         for worker, raw in cast("dict[bytes, bytes]", self.redis.hgetall(_PRESENCE_KEY)).items():
-            entry = json.loads(raw)
-            entry["until"] = min(entry["until"], now + lease_seconds)
-            self.redis.hset(_PRESENCE_KEY, worker, json.dumps(entry))
+            with suppress(ValueError):  # somebody else's, or of another version
+                entry = _PresenceEntry.model_validate_json(raw)
+                entry.until = min(entry.until, now + lease_seconds)
+                self.redis.hset(_PRESENCE_KEY, worker, entry.model_dump_json())
 
     def now(self) -> float:
         """Redis' own clock, the only one that all machines share."""

@@ -7,8 +7,8 @@ Redis may be away at any time: what is decided is in the ledger, and the next ti
 import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -36,6 +36,7 @@ from tasks.publishing import publish_notify, publish_render, publish_unit
 from tasks.queues import DELIVER_TASK, DIGEST_TASK
 from tasks.read_planning import is_merge, load_estimate, part_text
 from tasks.recipes import load_recipe
+from tasks.redis_words import redis_may_be_away
 from tasks.routing import known_models
 from tasks.said import Correction
 from tasks.settings import Settings
@@ -56,27 +57,29 @@ class Home:
         self.exchange = exchange
         self.pipeline = Pipeline(ledger, settings)
         self.dispatcher = Dispatcher(ledger, settings, exchange, self._publish)
+        self._is_redis_away = False
 
     @classmethod
     @contextmanager
-    def open(cls, settings: Settings) -> Iterator[Self]:
+    def open(cls, settings: Settings, *, redis: bool = True) -> Iterator[Self]:
         """Open the ledger and a client to Redis, for one command.
 
-        The embedded Redis need not run: what is decided meanwhile is in the ledger.
+        Redis need not be there: what is decided meanwhile is in the ledger. Without `redis` it is known
+        not to be, and nobody waits for it.
 
         Raises:
             ServiceError: the ledger cannot be opened.
         """
         with Ledger.open(settings) as ledger:
             configure_command(settings)
+            client = connect(f"unix://{settings.data_dir}/redis-is-not-running", retries=0)
+            if redis:
+                with suppress(ServiceError):
+                    client = connect(redis_url(settings), retries=1)
             try:
-                redis = connect(redis_url(settings))
-            except ServiceError:
-                redis = connect(f"unix://{settings.data_dir}/redis-is-not-running", retries=0)
-            try:
-                yield cls(ledger, settings, Exchange(redis))
+                yield cls(ledger, settings, Exchange(client))
             finally:
-                redis.close()
+                client.close()
 
     # Commands
 
@@ -93,8 +96,7 @@ class Home:
         """Stop a document; False if it had ended already."""
         if not self.pipeline.cancel(document):
             return False
-        with _redis_may_be_away("cancelling"):
-            self.exchange.mark_cancelled(self.ledger.home, document.id)
+        self._try_redis("cancelling", lambda: self.exchange.mark_cancelled(self.ledger.home, document.id))
         self._note(document.id, "cancelled")
         return True
 
@@ -162,16 +164,19 @@ class Home:
 
     def _forget(self, document: DocumentRow, units: list[int]) -> None:
         home = self.ledger.home
-        with _redis_may_be_away("forgetting units"):
+
+        def forget() -> None:
             for number in units:
                 self.exchange.forget(home, number, done=True)
             self.exchange.unmark_cancelled(home, document.id)
+
+        self._try_redis("forgetting units", forget)
 
     # Tasks of the home queue
 
     def release(self) -> None:
         """Fill the windows. With Redis away nothing is lost: the next tick does it."""
-        with _redis_may_be_away("releasing units"):
+        with redis_may_be_away(log, "releasing units"):
             self.dispatcher.release()
 
     def record(self, unit_id: int) -> None:
@@ -183,10 +188,12 @@ class Home:
 
     def tick(self) -> None:
         """Look after units that got lost and outcomes that nobody told of; fill the windows."""
-        with _redis_may_be_away("looking for lost units"):
+        with redis_may_be_away(log, "looking for lost units"):
+            # First, because it writes: on a Redis that takes no writes workers cannot keep their leases, and
+            # their units are not to be given up for that.
+            announce_home(self.exchange, self.ledger.home)
             for unit_id, outcome in self.dispatcher.check_outstanding():
                 self._enter(unit_id, outcome)
-            announce_home(self.exchange, self.ledger.home)
             self.dispatcher.tell_demand()
             presences = self.exchange.presence()
             self._look_at_models(usable(presences))
@@ -199,7 +206,7 @@ class Home:
 
     def look_at_vectors(self) -> None:
         """Enter vectors that came back, have missing ones made. What fails there stops nothing else."""
-        with _redis_may_be_away("looking at vectors"):
+        with redis_may_be_away(log, "looking at vectors"):
             try:
                 Keeper(self.ledger, self.settings, self.exchange).tick()
             except ServiceError as error:
@@ -322,16 +329,16 @@ class Home:
         event = Event(
             kind=EventKind.DOCUMENT, document=document.id, state=document.state, stage=document.stage
         )
-        with _redis_may_be_away("telling of a document"):
-            emit(self.exchange.redis, self.ledger.home, event)
+        self._try_redis("telling of a document", lambda: emit(self.exchange.redis, self.ledger.home, event))
 
+    def _try_redis(self, doing: str, act: Callable[[], None]) -> None:
+        """Do what helps others to know sooner. Once Redis was away it is not tried again.
 
-@contextmanager
-def _redis_may_be_away(doing: str) -> Iterator[None]:
-    from kombu.exceptions import OperationalError
-    from redis.exceptions import RedisError
-
-    try:
-        yield
-    except (OperationalError, RedisError) as error:
-        log.warning("Redis is away while %s; the next tick carries on: %s", doing, error)
+        A command about a thousand documents would else wait for a dead line a thousand times.
+        """
+        if self._is_redis_away:
+            return
+        self._is_redis_away = True
+        with redis_may_be_away(log, doing):
+            act()
+            self._is_redis_away = False

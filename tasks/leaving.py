@@ -5,6 +5,7 @@ import socket
 from typing import cast
 
 from tasks.exchange import Exchange, Holder
+from tasks.redis_words import redis_words
 
 log = logging.getLogger("shoebox.worker")
 
@@ -33,7 +34,7 @@ def give_back_units(worker_pid: int, exchange: Exchange | None = None) -> int:
         for key in exchange.redis.scan_iter(_LEASES, count=1000):
             given += _give_back(exchange, cast(bytes, key), worker_pid)
     except RedisError as error:
-        log.warning("Redis did not hear which units are given back; their leases run out: %s", error)
+        log.warning("Nobody hears which units are given back; their leases run out. %s", redis_words(error))
     if given:
         log.info("%d units given back", given)
     return given

@@ -20,6 +20,7 @@ from tasks.queues import (
     worker_queue,
 )
 from tasks.reading.confined import PATIENCE
+from tasks.redis_words import redis_words
 from tasks.settings import Settings
 
 _NOTIFY_EXPIRES_SECONDS = 10.0
@@ -82,7 +83,7 @@ def publish_record(order: Order) -> None:
             priority=FIRST_PRIORITY,
         )
     except OperationalError as error:
-        log.warning("%s: home was not told of the outcome: %s", order.task_id, error)
+        log.warning("%s: home was not told of the outcome. %s", order.task_id, redis_words(error))
 
 
 def publish_question(home: str, question: str, task_id: str, queue: str, settings: Settings) -> None:

@@ -17,6 +17,7 @@ from tasks.meaning.asking import query_vector
 from tasks.meaning.hybrid import pages_by_meaning
 from tasks.question_road import Entry, EntryKind, QuestionPayload, QuestionRoad
 from tasks.read_planning import load_estimate
+from tasks.redis_words import redis_words
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def hand_over(road: QuestionRoad, asked: Asked, settings: Settings) -> None:
         publish_question(road.home, road.question, road.task_id, queue, settings)
     except (OperationalError, RedisError) as error:
         raise ServiceError(
-            f"Redis does not take the question: {error}.", "`./run.sh status` says how it is."
+            f"The question was not taken: {redis_words(error)}", "`./run.sh status` says how it is."
         ) from error
 
 
@@ -118,7 +119,7 @@ def enter_answer(road: QuestionRoad, answer: Answer) -> None:
         road.add(Entry(kind=EntryKind.ANSWER, answer=answer))
     except RedisError as error:
         raise ServiceError(
-            f"Redis does not take the answer: {error}.", "`./run.sh status` says how it is."
+            f"The answer was not taken: {redis_words(error)}", "`./run.sh status` says how it is."
         ) from error
 
 

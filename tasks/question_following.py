@@ -12,6 +12,7 @@ from tasks.orders import Presence
 from tasks.planning import CPU_QUEUE, GPU_QUEUE
 from tasks.question_road import Entry, EntryKind, QuestionRoad
 from tasks.queues import broker_lists, worker_queue
+from tasks.redis_words import redis_words
 
 _BLOCK_MS = 400
 _LOOK_SECONDS = 1.0
@@ -49,7 +50,7 @@ def follow(road: QuestionRoad, should_stop: Callable[[], bool]) -> Generator[Ent
             with suppress(RedisError):  # then the sign that somebody waits runs out by itself
                 road.leave()
     except RedisError as error:
-        raise ServiceError(f"Redis does not answer: {error}.", _AGAIN) from error
+        raise ServiceError(redis_words(error), _AGAIN) from error
 
 
 def _entries(road: QuestionRoad, should_stop: Callable[[], bool]) -> Generator[Entry, None, None]:

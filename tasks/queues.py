@@ -21,6 +21,8 @@ URGENT_PRIORITY = 3
 NORMAL_PRIORITY = 6
 LAST_PRIORITY = 9
 PRIORITY_STEPS = (0, 3, 6, 9)
+BROKER_PREFIX = "shoebox:broker:"
+"""Before all that kombu keeps in Redis, so that all our keys begin with `shoebox:`."""
 PRIORITY_SEPARATOR = "\x06\x16"
 """Between queue and priority in the names of Redis lists (kombu/transport/redis.py, Channel.sep)."""
 
@@ -53,7 +55,8 @@ def worker_queue(queue: str, worker: str) -> str:
 
 def broker_lists(queue: str) -> list[str]:
     """The Redis lists that hold a queue's messages, one a priority."""
-    return [queue if step == 0 else f"{queue}{PRIORITY_SEPARATOR}{step}" for step in PRIORITY_STEPS]
+    name = BROKER_PREFIX + queue
+    return [name if step == 0 else f"{name}{PRIORITY_SEPARATOR}{step}" for step in PRIORITY_STEPS]
 
 
 @lru_cache(maxsize=1)
@@ -88,10 +91,14 @@ def get_app() -> "Celery":
         # A child that loads models while it starts must not be killed and started again for ever.
         worker_proc_alive_timeout=600,
         worker_hijack_root_logger=False,
+        worker_consumer="tasks.consumer:PatientConsumer",
+        worker_enable_prefetch_count_reduction=False,  # prefetch is as small as it can be
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
             "priority_steps": list(PRIORITY_STEPS),
+            # A Redis may be shared with another Celery application, which would deliver our messages again.
+            "global_keyprefix": BROKER_PREFIX,
             # Longer than any unit may last, so that the broker never delivers a running unit again.
             "visibility_timeout": 6 * 3600,
             # A cable that is pulled sends no word: a worker that waits asks for a sign of life after ten

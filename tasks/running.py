@@ -16,6 +16,7 @@ from tasks.errors import FileError, ShoeboxError
 from tasks.exchange import Exchange
 from tasks.logs import about_order
 from tasks.orders import Order, Outcome, Swap
+from tasks.redis_words import SaidOnce, redis_words
 from tasks.turns import begin_unit
 
 log = logging.getLogger("shoebox.unit")
@@ -82,13 +83,16 @@ class LeaseKeeper:
     def _renew(self) -> None:
         from redis.exceptions import RedisError
 
+        said = SaidOnce(log, f"{self._name}: the lease is not renewed: ")
         while not self._ended.wait(self._seconds / 3):
             try:
                 if not self._renew_once():
                     log.warning("%s: another worker has the lease", self._name)
                     return
             except RedisError as error:
-                log.warning("%s: the lease was not renewed: %s", self._name, error)
+                said.wrong(redis_words(error))
+            else:
+                said.right()
 
 
 def run_unit(
@@ -170,13 +174,14 @@ def publish_outcome(exchange: Exchange, order: Order, outcome: Outcome) -> None:
 
     give_up = time.monotonic() + PUBLISH_SECONDS
     pause = threading.Event()
+    said = SaidOnce(log, f"{order.task_id}: the outcome waits: ")
     while True:
         try:
             exchange.put_outcome(order, outcome)
         except RedisError as error:
             if time.monotonic() > give_up:
                 raise
-            log.warning("%s: Redis does not take the outcome yet: %s", order.task_id, error)
+            said.wrong(redis_words(error))
             pause.wait(1)
         else:
             return
@@ -188,7 +193,7 @@ def _begin_turn(exchange: Exchange, order: Order) -> None:
     try:
         begin_unit(exchange.redis, order.target, order.model)
     except RedisError as error:  # it helps to choose, and nothing depends on it
-        log.warning("%s: Redis does not hear of its model: %s", order.task_id, error)
+        log.warning("%s: Redis does not hear of its model: %s", order.task_id, redis_words(error))
 
 
 def _keeper(exchange: Exchange, order: Order, token: str, seconds: float) -> LeaseKeeper:

@@ -1,15 +1,21 @@
-"""Celery beat that a clock which is set, forward or back, cannot bring out of step.
+"""Celery beat that neither a clock which is set, forward or back, brings out of step, nor Redis.
 
 Celery's own scheduler sorts by the time of the day, and its intervals count from the time of the last run:
-set the clock back by an hour and it sends nothing for an hour.
+set the clock back by an hour and it sends nothing for an hour. And a tick that it cannot send costs a page of
+tracebacks.
 """
 
+import logging
 import time
 from datetime import datetime
 from typing import Any
 
 from celery.beat import Scheduler
 from celery.schedules import BaseSchedule, schedstate
+
+from tasks.redis_words import SaidOnce, redis_words
+
+log = logging.getLogger("shoebox.beat")
 
 
 class Every(BaseSchedule):  # type: ignore[misc] # Celery has no types
@@ -36,7 +42,11 @@ class Every(BaseSchedule):  # type: ignore[misc] # Celery has no types
 
 
 class SteadyScheduler(Scheduler):  # type: ignore[misc]
-    """Asks each of a few schedules each time, instead of keeping them in order by the time of the day."""
+    """Asks each of a few schedules each time, and says once that Redis is away."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._said = SaidOnce(log)
+        super().__init__(*arguments, **options)
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Send what is due; returns in how many seconds to look again."""
@@ -48,3 +58,14 @@ class SteadyScheduler(Scheduler):  # type: ignore[misc]
                 self.apply_entry(entry, producer=self.producer)
             waits.append(wait)
         return float(min(waits))
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Send a message; one that is not sent is made up for by a later tick."""
+        from celery.beat import SchedulingError
+
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except SchedulingError as error:
+            self._said.wrong(f"{redis_words(error)} Ticks are not sent.")
+        else:
+            self._said.right()

@@ -27,6 +27,7 @@ from tasks.queues import (
     home_queue,
     worker_queue,
 )
+from tasks.redis_words import SaidOnce, redis_words
 from tasks.settings import Settings
 from tasks.software import software
 from tasks.vram.told import told  # before the pool is forked, which then shares its page of memory
@@ -253,6 +254,7 @@ def _announce(
 
     from tasks.celery_tasks import exchange
 
+    said = SaidOnce(log, "Nobody hears of this worker: ")
     while True:
         seen = models.seen if models else presence
         try:
@@ -269,13 +271,15 @@ def _announce(
             )
             exchange().announce_presence(presence, _PRESENCE_SECONDS)
         except RedisError as error:
-            log.warning("Redis does not hear of this worker: %s", error)
+            said.wrong(redis_words(error))
+        else:
+            said.right()
         if leaving.wait(_ANNOUNCE_SECONDS):
             break
     try:
         exchange().end_presence(presence.worker)
     except RedisError as error:
-        log.info("Redis did not hear that this worker leaves: %s", error)
+        log.info("Nobody hears that this worker leaves: %s", redis_words(error))
 
 
 def _version_problem(exchange: Exchange, presence: Presence) -> str:

@@ -5,20 +5,24 @@ import os
 
 from redis import Redis
 
+from tasks.broker_url import celery_broker_url
 from tasks.planning import CPU_QUEUE
-from tasks.queues import get_app
+from tasks.queues import BROKER_PREFIX, get_app
 from tasks.settings import get_settings
 
 HOLD = "tests.hold"
 
 
-def held_tasks(redis: Redis, number: int) -> None:
-    """Send tasks; each enters itself in the list `held`, waits for an entry in `go` and ends in `ended`."""
+def held_tasks(url: str, number: int, first: int = 0) -> None:
+    """Send tasks; each enters itself in the list `held`, waits for an entry in `go` and ends in `ended`.
+
+    `url` is redis-py's; the tasks are numbered from `first`.
+    """
     from celery import Celery
 
-    path = redis.connection_pool.connection_kwargs["path"]
-    with Celery(broker=f"redis+socket://{path}?virtual_host=0") as app:
-        for task in range(number):
+    with Celery(broker=celery_broker_url(url)) as app:
+        app.conf.broker_transport_options = {"global_keyprefix": BROKER_PREFIX}
+        for task in range(first, first + number):
             app.send_task(HOLD, (task,), queue=CPU_QUEUE)
 
 
@@ -30,7 +34,7 @@ def main() -> None:
 
     @get_app().task(name=HOLD)
     def hold(number: int) -> None:
-        redis = Redis(unix_socket_path=os.environ["SHOEBOX_REDIS_URL"].removeprefix("unix://"))
+        redis = Redis.from_url(os.environ["SHOEBOX_REDIS_URL"])
         redis.rpush("held", number)
         redis.blpop("go")
         redis.rpush("ended", number)

@@ -21,7 +21,7 @@ from tasks.ledger import DocumentRow, Ledger
 from tasks.orders import LlmParams, Order, Presence, ReadParams
 from tasks.pipeline import Pipeline
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, PADDLEOCR
-from tasks.queues import worker_queue
+from tasks.queues import broker_lists, worker_queue
 from tasks.routing import KnownModels
 from tasks.settings import Settings
 from tasks.turns import Board, Demand, Turn, begin_unit, next_model, put_demand, read_board
@@ -255,7 +255,7 @@ def put_messages(desk: Desk) -> None:
     """As the broker would lie in Redis."""
     for order in desk.sent:
         raw = '{"headers": {"id": "' + order.task_id + '"}}'
-        desk.exchange.redis.lpush(worker_queue(GPU_QUEUE, order.target), raw)
+        desk.exchange.redis.lpush(broker_lists(worker_queue(GPU_QUEUE, order.target))[0], raw)
 
 
 def test_units_of_a_worker_that_left_are_taken_back_at_once(desk: Desk) -> None:
@@ -265,7 +265,7 @@ def test_units_of_a_worker_that_left_are_taken_back_at_once(desk: Desk) -> None:
     put_messages(desk)
     desk.exchange.end_presence("gone")
     desk.dispatcher.check_outstanding()
-    assert desk.exchange.redis.llen(worker_queue(GPU_QUEUE, "gone")) == 0
+    assert desk.exchange.redis.llen(broker_lists(worker_queue(GPU_QUEUE, "gone"))[0]) == 0
     desk.worker("here")
     assert desk.release() == [(PADDLEOCR, "here")]
     [unit] = outstanding(desk.ledger)
@@ -280,7 +280,7 @@ def test_an_idle_worker_takes_over_what_waits_behind_a_busy_one(desk: Desk) -> N
     put_messages(desk)
     running, waiting = desk.sent
     desk.exchange.redis.lrem(
-        worker_queue(GPU_QUEUE, "busy"), 1, '{"headers": {"id": "' + running.task_id + '"}}'
+        broker_lists(worker_queue(GPU_QUEUE, "busy"))[0], 1, '{"headers": {"id": "' + running.task_id + '"}}'
     )
     desk.exchange.take_lease(running, 60)
     desk.worker("idle")

@@ -219,9 +219,52 @@ def test_nobody_is_blamed_for_the_time_home_was_away(issued: Issued) -> None:
     assert issued.unit().state is State.QUEUED
 
 
+def test_a_unit_that_was_cut_off_with_redis_is_issued_again_without_blame(issued: Issued) -> None:
+    issued.lose_lease()
+    issued.ledger.set_meta("checked at", "1.0")
+    issued.dispatcher.check_outstanding()
+    assert issued.check_later() == []
+    assert (issued.unit().state, issued.unit().attempts) == (State.WAITING, 0)
+
+
+def test_a_unit_that_lives_on_after_redis_was_away_may_die_later(issued: Issued) -> None:
+    order = issued.broker.deliver()
+    token = issued.exchange.take_lease(order, 60)
+    assert token is not None
+    lease = f"shoebox:{issued.ledger.home}:1:lease"
+    issued.exchange.redis.delete(lease)
+    issued.ledger.set_meta("checked at", "1.0")
+    issued.dispatcher.check_outstanding()
+    issued.exchange.renew_lease(order, token, 60)
+    issued.dispatcher.check_outstanding()
+    issued.exchange.redis.delete(lease)
+    [(_, outcome)] = issued.check_later()
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "died"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "no JSON",
+        "[]",
+        '{"body": 1}',
+        '{"headers": {"id": 5}}',
+        '{"headers": {"id": "HOME.x"}}',
+        '{"headers": 1}',
+    ],
+)
+def test_what_others_put_on_our_queues_stops_nothing(issued: Issued, message: str) -> None:
+    name = broker_lists("gpu")[0]
+    issued.exchange.redis.lpush(name, message.replace("HOME", issued.ledger.home), b"\xff\xfe")
+    assert issued.check_later() == []
+    assert issued.unit().state is State.QUEUED, "its message is still found"
+
+
 def test_another_homes_messages_are_none_of_ours(issued: Issued) -> None:
     issued.broker.deliver()
-    issued.exchange.redis.lpush("gpu", json.dumps({"headers": {"id": "another.1.1"}}))
+    message = json.dumps({"headers": {"id": "another.1.1"}})
+    issued.exchange.redis.lpush(broker_lists("gpu")[0], message)
     issued.check_later()
     assert issued.unit().state is State.WAITING
 

@@ -88,6 +88,14 @@ def test_presence_ends(exchange: Exchange) -> None:
     assert exchange.presence() == []
 
 
+@pytest.mark.parametrize("entry", ["no JSON", "[]", "{}", '{"until": "x"}', '{"until": 9e99}', b"\xff"])
+def test_what_others_put_among_the_workers_is_passed_over(exchange: Exchange, entry: str | bytes) -> None:
+    here = Presence(worker="gpu@a", queues=("gpu",), slots=1, pid=1)
+    exchange.announce_presence(here, 60)
+    exchange.redis.hset("shoebox:presence", "stranger", entry)
+    assert exchange.presence() == [here]
+
+
 def test_running_a_unit_publishes_its_result(exchange: Exchange) -> None:
     exchange.put_payload(ORDER, [b"a", b"b"])
 

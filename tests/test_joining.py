@@ -74,6 +74,29 @@ def test_a_redis_that_is_away_is_waited_for(
     assert PASSWORD not in waiting + there
 
 
+def test_a_supervised_worker_waits_for_a_password_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its supervisor starts it again later each time, so it would be late when the password is mended."""
+    with (
+        server(tmp_path) as path,
+        Redis(unix_socket_path=str(path), password=PASSWORD, retry=patient()) as client,
+    ):
+        client.config_set("requirepass", "another")
+
+        def mend(_: float) -> None:
+            client.config_set("requirepass", PASSWORD)
+
+        settings = using(f"unix://:a%2Bb%2Fc@{path}", tmp_path)
+        with pytest.raises(ServiceError, match="refuses the user name or password"):
+            await_redis(settings)
+        monkeypatch.setattr(joining.time, "sleep", mend)
+        await_redis(settings, for_ever=True)
+    waiting, there = capsys.readouterr().err.splitlines()
+    assert "refuses the user name or password" in waiting
+    assert there.endswith("is there.")
+
+
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsProxy]:
     """TLS in front of a Redis with a password."""

@@ -133,7 +133,7 @@ def test_a_real_worker_grows_shrinks_and_grows_again_after_its_link_was_cut(
         """So many tasks that wait until they are let go, all of which must run at the same time."""
         from tests.pool_worker import held_tasks
 
-        held_tasks(redis, number)
+        held_tasks(f"unix://{redis.connection_pool.connection_kwargs['path']}", number)
         eventually(lambda: redis.llen("held") == number)
 
     hold(3)

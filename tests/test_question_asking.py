@@ -86,9 +86,9 @@ def test_a_redis_that_is_away_is_said(ledger: Ledger, settings: Settings) -> Non
     road = QuestionRoad(Redis(unix_socket_path="/nowhere/r.sock"), "h", "q")
     asked = prepare(ledger, settings, QUESTION)
     assert isinstance(asked, Asked)
-    with pytest.raises(ServiceError, match="does not take the question"):
+    with pytest.raises(ServiceError, match="The question was not taken: Redis cannot be reached"):
         hand_over(road, asked, settings)
-    with pytest.raises(ServiceError, match="does not take the answer"):
+    with pytest.raises(ServiceError, match="The answer was not taken: Redis"):
         enter_answer(road, Answer(question=QUESTION))
 
 

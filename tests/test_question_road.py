@@ -163,7 +163,7 @@ def test_a_question_waits_as_long_as_it_must_for_a_worker_that_is_busy(
 
 def test_a_redis_that_is_away_is_an_error_in_words(road: QuestionRoad) -> None:
     away = QuestionRoad(Redis(unix_socket_path="/nowhere/r.sock"), "h", "q")
-    with pytest.raises(ServiceError, match="Redis does not answer"):
+    with pytest.raises(ServiceError, match="Redis cannot be reached"):
         all_of(away)
 
 

@@ -23,8 +23,10 @@ from redis.retry import Retry
 from app.services import Program, ServicesStatus, default_programs, down, find_server, folders, status, up
 from app.services import lifecycle as lifecycle_module
 from app.services import supervisord as supervisord_module
+from app.services.folders import program_log
 from app.services.processes import service_processes, supervisors
 from app.services.programs import supervisor_log, supervisor_socket
+from app.services.redis_data import damage_note, damaged_folder
 from app.services.redis_server import FORBIDDEN_COMMANDS
 from tasks.broker_url import (
     celery_broker_url,
@@ -357,15 +359,32 @@ def test_a_file_in_the_place_of_the_data_directory_is_named(settings: Settings) 
         up(settings, PROGRAMS)
 
 
-def test_data_of_another_redis_are_explained(settings: Settings) -> None:
+def test_data_that_cannot_be_read_are_set_aside(settings: Settings) -> None:
     folder = redis_config_path(settings).parent
     (folder / "appendonlydir").mkdir(parents=True)
     (folder / "appendonlydir" / "appendonly.aof.1.base.rdb").write_bytes(b"REDIS9999" + b"\0" * 20)
     (folder / "appendonlydir" / "appendonly.aof.manifest").write_text(
         "file appendonly.aof.1.base.rdb seq 1 type b\n"
     )
-    with pytest.raises(ServiceError, match=r"(?s)redis does not start.*remove the folder .*redis"):
-        up(settings, PROGRAMS)
+    up(settings, (REDIS,))
+    assert (damaged_folder(settings) / "appendonlydir" / "appendonly.aof.1.base.rdb").exists()
+    assert "set aside" in program_log(settings, "redis").read_text()
+    assert "Nothing is lost" in damage_note(settings)
+
+
+def test_a_file_that_a_power_cut_left_with_zeros_is_set_aside_by_the_supervised_server(
+    settings: Settings,
+) -> None:
+    up(settings, (REDIS,))
+    with redis.Redis.from_url(redis_url(settings)) as client:
+        client.set("a", "b")
+        pid = client.info("server")["process_id"]
+    [file] = (redis_config_path(settings).parent / "appendonlydir").glob("*.incr.aof")
+    with file.open("ab") as end:
+        end.write(bytes(4096))
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: damaged_folder(settings).exists())
+    eventually(lambda: status(settings).redis.up)
 
 
 # --- A Redis of the user's own

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.commands.documents import BAD_STATES, open_home, wait_for_all
+from app.commands.documents import BAD_STATES, open_home, start_services, wait_for_all
 from app.commands.remembered import agreed_changes
 from app.plain_text import visible
 from tasks.documents import FINAL_STATES, State
@@ -32,11 +32,9 @@ def _find_all(home: "Home", names: tuple[str, ...], states: frozenset[State] | N
 def retry(names: tuple[str, ...], everything: bool, urgent: bool, wait: bool) -> None:
     """Read documents again; what is known of their content already is not computed again."""
     _need_names(names, everything)
-    from app import services
-
     settings = get_settings()
-    services.up(settings)
-    with open_home(settings) as home:
+    redis = start_services(settings)
+    with open_home(settings, redis=redis) as home:
         documents = _find_all(home, names, BAD_STATES)
         refused = 0
         for document in documents:
@@ -113,10 +111,7 @@ def correct(name: str, field: str, value: str, similar: bool | None) -> None:
         corrected = home.ledger.documents(ids=[document.id, *(change.document for change in also)])
     if all(row.state in FINAL_STATES or row.provisional for row in corrected):
         return
-    from app import services
-
-    services.up(settings)
-    with open_home(settings) as home:
+    with open_home(settings, redis=start_services(settings)) as home:
         home.release()
     click.echo("The fields are being read.", err=True)
 

@@ -28,11 +28,14 @@ state_option = click.option(
 )
 
 
-def open_home(settings: Settings) -> "AbstractContextManager[Home]":
-    """Home, for one command. Imported late: it knows the whole pipeline, and most commands do not need it."""
+def open_home(settings: Settings, *, redis: bool = True) -> "AbstractContextManager[Home]":
+    """Home, for one command; `redis` as in `Home.open`.
+
+    Imported late: it knows the whole pipeline, and most commands do not need it.
+    """
     from tasks.home import Home
 
-    return Home.open(settings)
+    return Home.open(settings, redis=redis)
 
 
 @click.command()
@@ -46,19 +49,33 @@ def add(paths: tuple[Path, ...], wait: bool, urgent: bool, recipe: str | None) -
     Originals are only read, never moved or changed. A file whose content is known already is recognised
     and not read again.
     """
-    from app import services
     from tasks.recipes import load_recipe
 
     settings = get_settings()
     recipe = recipe or settings.recipe
     load_recipe(recipe, settings.recipes_path)
-    services.up(settings)
-    with open_home(settings) as home:
+    redis = start_services(settings)
+    with open_home(settings, redis=redis) as home:
         taken, refused = _take_all(home, paths, recipe, urgent=urgent)
         if wait:
             wait_for_all(home, settings, taken)
     if refused:
         sys.exit(ExitCode.BAD_FILE)
+
+
+def start_services(settings: Settings) -> bool:
+    """Start them if they do not run. Returns whether Redis is there: nobody is kept from adding by that."""
+    from app import services
+    from app.services.redis_client import RedisRefusesError
+
+    try:
+        services.up(settings)
+    except RedisRefusesError as error:
+        if not services.is_up(settings):
+            raise
+        click.echo(f"{visible(str(error))} Until then the documents wait in the ledger.", err=True)
+        return False
+    return True
 
 
 def _take_all(home: "Home", paths: tuple[Path, ...], recipe: str, *, urgent: bool) -> tuple[list[str], int]:

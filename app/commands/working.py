@@ -36,7 +36,7 @@ def worker(queues: str | None, redis_url: str | None, name: str | None, local: b
     from app.joining import await_redis
     from tasks.worker import serve
 
-    await_redis(settings)
+    await_redis(settings, for_ever=True)
     serve(wanted[0], _local_name(name, settings) if local else name, settings, __version__)
 
 

@@ -25,8 +25,6 @@ ORPHAN_SECONDS = 10.0
 """From SIGTERM to SIGKILL for what no supervisor looks after."""
 HOPELESS_RESTARTS = 2
 """`up` gives up on a program that has ended just after its start once more often than this."""
-UNREADABLE_DATA = ("Can't handle RDB format", "Wrong signature", "Bad file format", "Unrecoverable error")
-"""What Redis says before it gives up on its files."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,11 @@ def _prepare_ledger(settings: Settings) -> None:
     Ledger.open(settings).close()
 
 
+def is_up(settings: Settings) -> bool:
+    """Whether the services were started, however Redis is."""
+    return bool(supervisors(service_processes(settings)))
+
+
 def _start_supervisor(settings: Settings, programs: Sequence[Program]) -> None:
     end_processes(settings, ORPHAN_SECONDS)
     folders.check_free_space(settings)
@@ -107,11 +110,17 @@ def _wait_for_redis(settings: Settings, supervisor: Supervisor, deadline: float)
             redis = next((one for one in supervisor.programs() if one.name == REDIS), None)
             if redis is None:
                 raise
-            if redis.state in ("BACKOFF", "FATAL") or time.monotonic() > deadline:
+            if _has_given_up(settings, redis) or time.monotonic() > deadline:
                 raise _did_not_start(settings, redis) from error
             if redis.state == "STOPPED":
                 supervisor.start(redis)
         time.sleep(POLL_SECONDS)
+
+
+def _has_given_up(settings: Settings, redis: ProgramState) -> bool:
+    """Whether the server ended again after it was started once more, without files that it could not read."""
+    keeps_ending = redis.state == "BACKOFF" and restarts(settings, REDIS) >= 1
+    return keeps_ending or redis.state == "FATAL"
 
 
 def _start_missing(supervisor: Supervisor) -> bool:
@@ -139,11 +148,6 @@ def _did_not_start(settings: Settings, program: ProgramState) -> ServiceError:
     log = folders.program_log(settings, program.name)
     words = folders.log_tail(log)
     remedy = f"Its log is {log}; ./run.sh doctor checks the rest."
-    if program.name == REDIS and any(sign in words for sign in UNREADABLE_DATA):
-        remedy = (
-            "Its data are damaged, or another kind or a newer version of Redis wrote them: remove the folder"
-            f" {settings.data_dir / 'redis'}. Only work under way is lost, and Shoebox issues it again."
-        )
     return ServiceError(f"{program.name} does not start. Its last words:\n{words or '(none)'}\n", remedy)
 
 

@@ -1,21 +1,32 @@
 """Asking a Redis, embedded or the user's own, how it is."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tasks.broker_url import redis_socket, redis_url
+from tasks.broker_url import NO_ADDRESS, redis_socket, redis_url
 from tasks.errors import ServiceError
+from tasks.redis_words import refusal_of
 from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    import redis
 
 MIN_VERSION = (6, 2)
 """The first with set-proc-title and with streams that are trimmed by id."""
 ANSWER_SECONDS = 5.0
+_PROBE = "shoebox:probe"
+_PROBE_MILLISECONDS = 1_000
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
-class RedisAwayError(ServiceError):
-    """Redis cannot be reached at this moment. It may come back: a worker waits for it."""
+class RedisRefusesError(ServiceError):
+    """Redis cannot be used as it is, or at this moment."""
+
+
+class RedisAwayError(RedisRefusesError):
+    """Redis cannot be used at this moment. It may come back: a worker waits for it."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +54,19 @@ def redis_place(settings: Settings) -> str:
 
 
 def ask_redis(settings: Settings) -> RedisInfo:
-    """Ask Redis how it is.
+    """Ask Redis how it is, and try whether it takes what Shoebox writes (a key that lasts for a second).
 
     Raises:
         RedisAwayError: it is not there, or is not ready yet.
-        ServiceError: it refuses the password, is not to be trusted, is too old or is something else. No text
-            ever holds the password.
+        RedisRefusesError: it refuses the password, is not to be trusted, is too old or is something else. No
+            text ever holds the password.
+        ServiceError: the embedded Redis was never started.
     """
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    place = redis_place(settings)
+    place, embedded = redis_place(settings), settings.redis_url is None
     try:
         client = redis.Redis.from_url(
             redis_url(settings),
@@ -65,17 +77,29 @@ def ask_redis(settings: Settings) -> RedisInfo:
             decode_responses=True,
         )
     except ValueError:
-        raise ServiceError(
-            "SHOEBOX_REDIS_URL is not the address of a Redis.", "Write it as redis://, rediss:// or unix://."
-        ) from None  # its text may hold the password
+        raise RedisRefusesError(*NO_ADDRESS) from None  # its text may hold the password
     _check_tls_files(client.connection_pool.connection_kwargs)
-    try:
-        with client:
+    with client:
+        try:
             client.ping()
             found = client.info()
-    except redis.RedisError as error:
-        raise _refusal(place, error, embedded=settings.redis_url is None) from None
-    return _judged(place, found)
+        except redis.RedisError as error:
+            raise _refusal(place, error, embedded=embedded) from None
+        info = _judged(place, found)
+        try:
+            _try_writing(client)
+        except redis.RedisError as error:
+            refusal = refusal_of(error)
+            if not refusal.passes or isinstance(error, redis.ConnectionError | redis.TimeoutError):
+                raise _refusal(place, error, embedded=embedded) from None
+            info = replace(info, warning=f"{place} {refusal.words} {refusal.remedy}")
+    return info
+
+
+def _try_writing(client: "redis.Redis") -> None:
+    """A little of each kind of what Celery and the exchange do, under a name of our own."""
+    client.set(_PROBE, 1, px=_PROBE_MILLISECONDS)
+    client.eval("return redis.call('get', KEYS[1])", 1, _PROBE)
 
 
 def _check_tls_files(options: dict[str, object]) -> None:
@@ -83,80 +107,34 @@ def _check_tls_files(options: dict[str, object]) -> None:
     for name in _TLS_FILES:
         path = options.get(name)
         if path and not os.access(str(path), os.R_OK):
-            raise ServiceError(
+            raise RedisRefusesError(
                 f"{name} of SHOEBOX_REDIS_URL is {str(path)!r}, which cannot be read.",
                 "Correct the path; begin it with / so that it holds for every folder.",
             )
 
 
-def _refusal(place: str, error: Exception, embedded: bool) -> ServiceError:
-    """redis-py's error in the user's words; the first class that fits counts."""
-    from redis import exceptions
-
-    correct = "Correct SHOEBOX_REDIS_URL."
-    start = "Start it, or correct SHOEBOX_REDIS_URL."
-    unreachable = "cannot be reached, or is no Redis."  # some servers just hang up on strange words
-    if embedded:
-        correct = start = "Start it again with ./run.sh down, then ./run.sh up."
-        unreachable = "cannot be reached."
-    if refusal := _tls_refusal(place, error):
-        return refusal
-    for kind, words, remedy in (
-        (exceptions.BusyLoadingError, "is still loading its data.", "Wait a moment and try again."),
-        (exceptions.AuthenticationError, "refuses the user name or password.", correct),
-        (exceptions.NoPermissionError, "does not let this user do what Shoebox needs.", correct),
-        (exceptions.InvalidResponse, "is not a Redis: it answers in another language.", correct),
-        (exceptions.TimeoutError, f"did not answer within {ANSWER_SECONDS:.0f} seconds.", start),
-        (exceptions.ConnectionError, unreachable, start),
-    ):
-        if isinstance(error, kind):
-            is_away = kind in {
-                exceptions.BusyLoadingError,
-                exceptions.TimeoutError,
-                exceptions.ConnectionError,
-            }
-            return (RedisAwayError if is_away else ServiceError)(f"{place} {words}", remedy)
-    return ServiceError(f"{place} refuses: {error}.", correct)
-
-
-def _tls_refusal(place: str, error: BaseException) -> ServiceError | None:
-    """What is wrong with TLS, if that is it: redis-py says all of it in a ConnectionError's text.
-
-    A connection that is just cut while it is made is none: the server may be starting.
-    """
-    import ssl
-
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            why = cause.verify_message.rstrip(".")
-            return ServiceError(
-                f"{place} shows a certificate that is not to be trusted: {why}.",
-                "Name the certificate of its authority, rediss://...?ssl_ca_certs=/path/to/ca.pem, and use an"
-                " address that its own is made for.",
-            )
-        is_cut = isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
-        if isinstance(cause, ssl.SSLError) and not is_cut:
-            reason = (cause.reason or "no reason given").replace("_", " ").lower()
-            return ServiceError(
-                f"{place} does not speak TLS as this machine does: {reason}.",
-                "If it speaks no TLS, write redis:// instead of rediss://.",
-            )
-        cause = cause.__cause__ or cause.__context__
-    return None
+def _refusal(place: str, error: Exception, *, embedded: bool) -> RedisRefusesError:
+    """redis-py's error in the user's words."""
+    refusal = refusal_of(error)
+    remedy = refusal.remedy
+    if embedded and "SHOEBOX_REDIS_URL" in remedy:
+        remedy = "Start it again with ./run.sh down, then ./run.sh up."
+    return (RedisAwayError if refusal.passes else RedisRefusesError)(f"{place} {refusal.words}", remedy)
 
 
 def _judged(place: str, found: dict[str, object]) -> RedisInfo:
     version = str(found.get("redis_version", ""))
     if parsed_version(version) < MIN_VERSION:
-        raise ServiceError(
+        raise RedisRefusesError(
             f"{place} is version {version or 'unknown'}; Shoebox needs 6.2 or later.", "Update that server."
         )
     warning = ""
     if found.get("aof_last_write_status", "ok") != "ok":
         warning = f"{place} cannot write its file, so it takes no new work: free space on its disk."
     elif found.get("maxmemory") and found.get("maxmemory_policy") != "noeviction":
-        warning = f"{place} throws work away when its memory is full: set maxmemory-policy noeviction."
+        thrown = int(str(found.get("evicted_keys", 0)))
+        lost = f" It has thrown {thrown} keys away so far; Shoebox makes them again." if thrown else ""
+        warning = f"{place} throws work away when its memory is full: set maxmemory-policy noeviction.{lost}"
     return RedisInfo(
         version=str(found.get("valkey_version", version)),
         memory_bytes=int(str(found.get("used_memory", 0))),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.services.folders import write_private
 from app.services.redis_client import MIN_VERSION, parsed_version
+from app.services.redis_data import START_LINE, damage_note, set_aside_if_unreadable
 from tasks.broker_url import redis_config_path, redis_socket
 from tasks.errors import ServiceError
 from tasks.lifeline import die_with_parent
@@ -164,6 +165,8 @@ def _check_port(port: int) -> None:
 def serve_redis(settings: Settings) -> None:
     """Become the embedded server. Runs under the supervisor, which has the configuration written before.
 
+    Started again after it could not read its files, it starts without them.
+
     Raises:
         ServiceError: it was not written.
     """
@@ -171,4 +174,7 @@ def serve_redis(settings: Settings) -> None:
     binary = _chosen_server(settings)
     if binary is None:
         raise ServiceError("Shoebox's own Redis is not configured.", "Start it with: ./run.sh up")
+    if set_aside_if_unreadable(settings):
+        print("Its files could not be read and were set aside.", damage_note(settings), flush=True)
+    print(START_LINE, flush=True)
     os.execv(binary, [str(binary), str(redis_config_path(settings).absolute())])  # noqa: S606 - no shell is wanted

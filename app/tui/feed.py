@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tasks.broker_url import redis_url
+from tasks.broker_url import NO_ADDRESS, redis_url
 from tasks.errors import ServiceError
 from tasks.events import Event, last_event_id, read_events_async
+from tasks.redis_words import redis_words
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,14 +72,15 @@ async def follow(settings: Settings, home: str, on_events: OnEvents, on_link: On
 def _connect(settings: Settings) -> "Redis":
     from redis.asyncio import Redis
 
-    return Redis.from_url(
-        redis_url(settings),
-        socket_connect_timeout=_TIMEOUT_SECONDS,
-        socket_timeout=_TIMEOUT_SECONDS,
-    )
+    try:
+        return Redis.from_url(
+            redis_url(settings),
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            socket_timeout=_TIMEOUT_SECONDS,
+        )
+    except ValueError:
+        raise ServiceError(*NO_ADDRESS) from None  # its text may hold the password
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, ServiceError):
-        return error.message
-    return f"Redis does not answer: {error}" if str(error) else "Redis does not answer."
+    return error.message if isinstance(error, ServiceError) else redis_words(error)

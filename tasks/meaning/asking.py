@@ -16,6 +16,7 @@ from tasks.meaning.models import NUM_CTX, OFF, prefixes, serving_space
 from tasks.meaning.publishing import publish_query
 from tasks.meaning.store import Space, VectorStore
 from tasks.planning import CPU_QUEUE
+from tasks.redis_words import redis_words
 from tasks.search import Query, parse_query
 from tasks.settings import Settings
 
@@ -106,7 +107,7 @@ def query_vector(settings: Settings, ledger: Ledger, text: str, seconds: float) 
     except ServiceError as error:
         return str(error)
     except (OperationalError, RedisError) as error:
-        return f"Redis is away: {error}."
+        return redis_words(error)
 
 
 def have_made(settings: Settings, ledger: Ledger, text: str, reply_key: str, seconds: float) -> str:
@@ -126,7 +127,7 @@ def have_made(settings: Settings, ledger: Ledger, text: str, reply_key: str, sec
     except ServiceError as error:
         return str(error)
     except (OperationalError, RedisError) as error:
-        return f"Redis is away: {error}."
+        return redis_words(error)
     return ""
 
 
