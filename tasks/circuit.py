@@ -1,9 +1,10 @@
 """Whether the language model can be asked, as far as home knows: the circuit breaker.
 
 Kept in the ledger as a note. A failure of the whole server opens the circuit for a while that doubles each
-time; while it is open nothing is sent, and documents get a provisional result. After it one document is let
-through; when that succeeds the circuit is closed. A failure that may be only the model's opens a circuit of
-that model: what is for others is sent. Nor is a model that the server lacks a failure of the server.
+time, up to a bound; while it is open nothing is sent, and documents get a provisional result. After it one
+document is let through; when that succeeds the circuit is closed. A failure that may be only the model's
+opens a circuit of that model: what is for others is sent. Nor is a model that the server lacks a failure of
+the server.
 
 Every pause ends at once when the models that workers announce change: somebody has just mended something.
 """
@@ -21,6 +22,8 @@ from tasks.settings import Settings
 _NOTE = "circuit"
 _FIRST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 120.0
+_LONGEST_FREE_PAUSE_SECONDS = 20.0
+"""Of a failure that does not count against any document: to try again costs a call, and nothing else."""
 _MISSING_SECONDS = 30.0
 """Longer than workers take to notice that their server has lost a model. Then its pause ends."""
 FALL_BACK_DOCUMENTS = 50
@@ -48,11 +51,18 @@ class Breaker(Value):
         """Whether nothing is to be sent now."""
         return _is_ahead(self.paused_until, _LONGEST_PAUSE_SECONDS)
 
-    def failed(self, problem: str, retry_seconds: float = 0.0) -> "Breaker":
-        """After a failure; `retry_seconds`: when the server itself wants to be asked again, if it says so."""
+    def failed(self, problem: str, retry_seconds: float = 0.0, *, is_free: bool = True) -> "Breaker":
+        """After a failure.
+
+        Args:
+            problem: in words.
+            retry_seconds: when the server itself wants to be asked again, if it says so.
+            is_free: it does not count against any document.
+        """
         if self.is_paused:  # one of several that were under way; it tells nothing new
             return self
-        pause = retry_seconds or _FIRST_PAUSE_SECONDS * 2 ** min(self.failures, 10)
+        longest = _LONGEST_FREE_PAUSE_SECONDS if is_free else _LONGEST_PAUSE_SECONDS
+        pause = retry_seconds or min(_FIRST_PAUSE_SECONDS * 2 ** min(self.failures, 10), longest)
         until = time.time() + min(pause, _LONGEST_PAUSE_SECONDS)
         return Breaker(failures=self.failures + 1, paused_until=until, problem=problem)
 
@@ -77,13 +87,15 @@ class Circuit(Breaker):
         """How many documents to begin again: one to try, after a failure."""
         return 1 if self.failures else _UPGRADE_DOCUMENTS
 
-    def failed(self, problem: str, retry_seconds: float = 0.0) -> "Circuit":
+    def failed(self, problem: str, retry_seconds: float = 0.0, *, is_free: bool = True) -> "Circuit":
         """After a failure of the whole server."""
-        return self.model_copy(update=dict(super().failed(problem, retry_seconds)))
+        return self.model_copy(update=dict(super().failed(problem, retry_seconds, is_free=is_free)))
 
-    def model_failed(self, model: str, problem: str, retry_seconds: float = 0.0) -> "Circuit":
+    def model_failed(
+        self, model: str, problem: str, retry_seconds: float = 0.0, *, is_free: bool = False
+    ) -> "Circuit":
         """After a failure that may be that of one model alone."""
-        breaker = self.broken.get(model, Breaker()).failed(problem, retry_seconds)
+        breaker = self.broken.get(model, Breaker()).failed(problem, retry_seconds, is_free=is_free)
         return self.model_copy(update={"broken": {**self.broken, model: breaker}})
 
     def succeeded(self, model: str = "") -> "Circuit":
@@ -164,5 +176,6 @@ def note_failure(ledger: Ledger, model: str, failure: Failure) -> None:
     elif failure.scope is Scope.SERVER:
         circuit = circuit.failed(problem, failure.retry_seconds)
     else:
-        circuit = circuit.model_failed(model, problem, failure.retry_seconds)
+        is_free = failure.scope is Scope.MODEL
+        circuit = circuit.model_failed(model, problem, failure.retry_seconds, is_free=is_free)
     save_circuit(ledger, circuit)

@@ -18,6 +18,11 @@ from contextlib import suppress
 log = logging.getLogger("shoebox.worker")
 
 BEAT_SECONDS = 1.0
+_AT_WORK = 10
+"""A process that is not stopped has so many times the patience: native code that loads a model or a library
+from a slow disk may keep Python from running anything else, and would do so again."""
+_STOPPED = "stopped"
+"""As psutil calls it."""
 _SLOT = struct.Struct("<qq")
 _SLOTS = mmap.PAGESIZE // _SLOT.size
 _page = mmap.mmap(-1, mmap.PAGESIZE)
@@ -41,7 +46,7 @@ class PulseWatch:
     """The main process' eye on its pool.
 
     Args:
-        patience: seconds without a beat after which a process counts as hung.
+        patience: seconds without a beat after which a process that was stopped counts as hung.
     """
 
     def __init__(self, patience: float) -> None:
@@ -61,21 +66,32 @@ class PulseWatch:
         self._looked_at = now
         beats = [(slot, *_SLOT.unpack_from(_page, slot * _SLOT.size)) for slot in range(_SLOTS)]
         self._since = {beat: self._since.get(beat, now) for beat in beats if beat[1]}
-        late = [(slot, pid) for (slot, pid, _), since in self._since.items() if now - since > self._patience]
-        for slot, pid in late:
-            if not _is_child(pid):  # it ended, and nobody took its place
-                _SLOT.pack_into(_page, slot * _SLOT.size, 0, 0)
-        return [pid for _, pid in late if _is_child(pid)]
+        silent = [(slot, pid, now - since) for (slot, pid, _), since in self._since.items()]
+        return [
+            pid
+            for slot, pid, seconds in silent
+            if seconds > self._patience and self._ends(slot, pid, seconds)
+        ]
+
+    def _ends(self, slot: int, pid: int, seconds: float) -> bool:
+        """Whether a process that has been silent for so long is to be ended."""
+        status = _status_of_child(pid)
+        if not status:  # it ended, and nobody took its place
+            _SLOT.pack_into(_page, slot * _SLOT.size, 0, 0)
+            return False
+        return status == _STOPPED or seconds > _AT_WORK * self._patience
 
 
-def _is_child(pid: int) -> bool:
+def _status_of_child(pid: int) -> str:
+    """As psutil calls it; empty for what is no child of this process, or has ended."""
     import psutil  # type: ignore[import-untyped]
 
     try:
         child = psutil.Process(pid)
-        return bool(child.ppid() == os.getpid() and child.status() != psutil.STATUS_ZOMBIE)
+        status = str(child.status())
+        return status if child.ppid() == os.getpid() and status != psutil.STATUS_ZOMBIE else ""
     except psutil.Error:
-        return False
+        return ""
 
 
 def end_hung_children(patience: float) -> None:
@@ -87,9 +103,7 @@ def _watch(patience: float) -> None:
     watch, pause = PulseWatch(patience), threading.Event()
     while True:
         for pid in watch.hung(time.monotonic()):
-            log.warning(
-                "process %d has hung for %.0f s and is killed; its unit is issued again", pid, patience
-            )
+            log.warning("process %d has hung and is killed; its unit is issued again", pid)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         pause.wait(BEAT_SECONDS)

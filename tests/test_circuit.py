@@ -67,15 +67,19 @@ def test_a_cloud_model_is_refused_unless_allowed(settings: Settings) -> None:
     assert isinstance(route(cloud, "shoebox-large", 1, allowed), Route)
 
 
-def test_each_failure_doubles_the_pause_and_a_reply_ends_it() -> None:
+@pytest.mark.parametrize(
+    ("is_free", "expected"),
+    [(True, [5, 10, 20, 20, 20, 20, 20, 20]), (False, [5, 10, 20, 40, 80, 120, 120, 120])],
+)
+def test_each_failure_doubles_the_pause_and_a_reply_ends_it(is_free: bool, expected: list[int]) -> None:
     circuit, pauses = Circuit(known=BOTH), []
     for _ in range(8):
         before = time.time()
-        circuit = circuit.failed("it was busy")
+        circuit = circuit.failed("it was busy", is_free=is_free)
         assert circuit.is_paused
         pauses.append(round(circuit.paused_until - before))
         circuit = circuit.model_copy(update={"paused_until": 0.0})
-    assert pauses == [5, 10, 20, 40, 80, 120, 120, 120]
+    assert pauses == expected
     assert circuit.documents_at_once == 1
     closed = circuit.succeeded()
     assert not closed.is_paused

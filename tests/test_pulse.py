@@ -69,7 +69,7 @@ def beat(page: bytearray, slot: int, pid: int, count: int) -> None:
 
 
 def test_only_a_child_that_counts_no_more_has_hung(page: bytearray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "_is_child", lambda pid: pid != 13)
+    monkeypatch.setattr(pulse, "_status_of_child", lambda pid: "" if pid == 13 else "stopped")
     watch = PulseWatch(patience=10)
     for second in range(30):
         beat(page, 0, 11, second)  # well
@@ -84,9 +84,18 @@ def test_only_a_child_that_counts_no_more_has_hung(page: bytearray, monkeypatch:
 def test_a_pause_of_the_whole_machine_is_nobodys_fault(
     page: bytearray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "_is_child", lambda _: True)
+    monkeypatch.setattr(pulse, "_status_of_child", lambda _: "stopped")
     watch = PulseWatch(patience=10)
     beat(page, 0, 11, 1)
     assert watch.hung(100.0) == []
     assert watch.hung(1000.0) == []
     assert watch.hung(1001.0) == []
+
+
+def test_a_process_in_native_code_is_given_ten_times_as_long(
+    page: bytearray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "_status_of_child", lambda _: "running")
+    watch = PulseWatch(patience=10)
+    beat(page, 0, 11, 1)
+    assert [second for second in range(111) if watch.hung(100.0 + second)] == list(range(101, 111))
