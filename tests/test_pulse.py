@@ -18,12 +18,16 @@ from tests.system import ROOT
 from tests.test_services import eventually
 
 
+def url_of(redis: Redis) -> str:
+    return f"unix://{redis.connection_pool.connection_kwargs['path']}"
+
+
 @pytest.fixture
 def worker(redis: Redis, tmp_path: Path) -> Iterator[psutil.Process]:
     """A worker of the cpu queue with one process, without a home."""
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
-        "SHOEBOX_REDIS_URL": f"unix://{redis.connection_pool.connection_kwargs['path']}",
+        "SHOEBOX_REDIS_URL": url_of(redis),
         "SHOEBOX_DATA_DIR": str(tmp_path / "data"),
         "SHOEBOX_CPU_CONCURRENCY": "1",
         "SHOEBOX_LEASE_SECONDS": "2",
@@ -43,11 +47,11 @@ def worker(redis: Redis, tmp_path: Path) -> Iterator[psutil.Process]:
 def test_a_process_that_is_stopped_for_good_is_replaced_and_what_waits_behind_it_runs(
     worker: psutil.Process, redis: Redis
 ) -> None:
-    held_tasks(redis, 1)
+    held_tasks(url_of(redis), 1)
     eventually(lambda: redis.llen("held") == 1)
     [hung] = worker.children()
     hung.send_signal(signal.SIGSTOP)
-    held_tasks(redis, 1)
+    held_tasks(url_of(redis), 1)
 
     eventually(lambda: redis.llen("held") == 2)
 
