@@ -125,10 +125,10 @@ def _fail(message: str, remedy: str, code: ExitCode) -> NoReturn:
 
     if is_json():  # a program in the background: its last words go where its others went
         logging.getLogger("shoebox.process").critical("%s %s", message, remedy)
-        sys.exit(code)
-    click.echo(f"shoebox: {visible_lines(message)}", err=True)
-    if remedy:
-        click.echo(f"         {visible_lines(remedy)}", err=True)
+    else:
+        click.echo(f"shoebox: {visible_lines(message)}", err=True)
+        if remedy:
+            click.echo(f"         {visible_lines(remedy)}", err=True)
     if code is ExitCode.CONFIG:
         from app.services.programs import outlast_start
 

@@ -23,19 +23,29 @@ hypothesis.settings.load_profile("shoebox")
 
 # Files run side by side: one that takes minutes must not be the last to begin.
 _LONGEST_FIRST = (
+    "test_chaos_rounds",
     "test_chaos",
-    "test_main_job",
     "test_llm_system",
+    "test_closed",
+    "test_main_job",
     "test_canaries",
+    "test_ask_system",
     "test_vision_system",
     "test_watch_chaos",
     "test_tui_system",
     "test_watch",
-    "test_ask_system",
     "test_tui_document",
     "test_meaning_system",
+    "test_security_system",
+    "test_redis_faults",
     "test_plans_chaos",
     "test_inventing_model",
+    "test_gpu_box",
+    "test_ocr",
+    "test_poison",
+    "test_llm_faults",
+    "test_tui_machines",
+    "test_bench",
 )
 
 

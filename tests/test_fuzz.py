@@ -12,7 +12,7 @@ from tasks.documents import Stage
 from tasks.errors import ConfigError, ServiceError
 from tasks.exchange import Exchange
 from tasks.ledger import Ledger
-from tasks.orders import Order, Outcome, Presence
+from tasks.orders import UNKNOWN_ISSUE, Order, Outcome, Presence
 from tasks.settings import Settings, get_settings
 from tests.fuzz import __main__ as command
 from tests.fuzz import runner
@@ -40,7 +40,7 @@ def test_one_outcome_that_nobody_can_read_is_a_failure_of_its_unit_alone(exchang
     assert traces[2].outcome == Outcome(issue=3, result={})
     broken = traces[1].outcome
     assert broken is not None and broken.failure is not None
-    assert (broken.issue, broken.failure.kind) == (3, "error")
+    assert (broken.issue, broken.failure.kind) == (UNKNOWN_ISSUE, "error")
     assert exchange.outcome("0f", 1) == broken
 
 

@@ -47,7 +47,7 @@ from tasks.exchange import Exchange
 from tasks.home import Home
 from tasks.ledger import Ledger
 from tasks.orders import Order, Outcome, Presence
-from tasks.queues import get_app
+from tasks.queues import broker_lists, get_app
 from tasks.reading import extract
 from tasks.result_checks import check_classification, check_ocr, honest
 from tasks.settings import Settings, get_settings
@@ -148,7 +148,7 @@ def test_messages_of_others_do_not_keep_home_from_finding_its_own(redis: Redis) 
     others += [
         json.dumps({"headers": {"id": name}}) for name in ("h", "h.", "h.x.1", "h.-1.1", "h.²", "g.3.1")
     ]
-    redis.rpush("cpu", *others, own)
+    redis.rpush(broker_lists("cpu")[0], *others, own)
     assert [message.unit for message in unit_messages(redis, "h", ("cpu",))] == [12]
 
 

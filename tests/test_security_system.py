@@ -19,6 +19,8 @@ from tasks.broker_url import redis_config_path, redis_url, runtime_dir
 from tasks.documents import State
 from tasks.exchange import connect
 from tasks.ledger import Ledger
+from tasks.planning import CPU_QUEUE, GPU_QUEUE
+from tasks.queues import broker_lists, home_queue
 from tests.system import System, running
 
 pytestmark = pytest.mark.timeout(300)
@@ -50,9 +52,14 @@ def redis(careless: System) -> Iterator[Redis]:
         yield client
 
 
-def queues(system: System) -> tuple[str, ...]:
+def home_of(system: System) -> str:
     with Ledger.open(system.settings) as ledger:
-        return (f"home.{ledger.home}", "cpu", "gpu")
+        return ledger.home
+
+
+def queues(system: System) -> tuple[str, ...]:
+    """The lists in Redis that the workers take from."""
+    return tuple(broker_lists(queue)[0] for queue in (home_queue(home_of(system)), CPU_QUEUE, GPU_QUEUE))
 
 
 class Malicious:
@@ -129,15 +136,14 @@ def test_rubbish_in_the_queues_runs_nothing_and_stops_no_worker(careless: System
     assert not touched.exists()
     assert {program["name"]: program["pid"] for program in careless.json("status")["programs"]} == pids
     log = (careless.settings.log_dir / "home.log").read_text()
-    assert "Refusing to deserialize untrusted content of type pickle" in log
+    assert "ContentDisallowed" in log  # pickle and YAML
 
 
 def test_no_message_has_a_worker_read_a_file_of_its_machine(careless: System, redis: Redis) -> None:
     """Reading is home's, and only of what lies in the spool under a hash."""
     secret = careless.folder / "secret.txt"
     secret.write_text("CANARY-file: private words that were never added.\n" * 20)
-    names = queues(careless)
-    home = names[0].removeprefix("home.")
+    names, home = queues(careless), home_of(careless)
     for number, queue in enumerate(names, start=9001):
         for task, unit, stage, params in (
             ("shoebox.extract", number, "extract", {"sha256": str(secret), "name": "secret.txt"}),

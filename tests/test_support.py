@@ -166,7 +166,7 @@ def test_nothing_of_the_users_is_in_it(
     assert any("Segmentation fault" in str(line.get("message")) for line in said)
     assert said[-1]["message"] == "  File pdf.py, line 12 in text_of"
     assert "Ready to accept connections" in parts["logs/redis.jsonl"]
-    assert len(json.loads(parts["doctor.json"])) == 15
+    assert {"python", "redis", "trust"} <= {check["name"] for check in json.loads(parts["doctor.json"])}
     assert json.loads(parts["settings.json"])["max_attempts"] == 3
     assert json.loads(parts["settings.json"])["openai_key"] == "<set>"
     facts = json.loads(parts["ledger.json"])

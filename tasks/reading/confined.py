@@ -102,7 +102,8 @@ class _Ended:
     said: bytes
     in_time: bool
     status: int
-    used: resource.struct_rusage
+    kilobytes: int
+    """Of memory that it had at most, beyond what it had from its parent."""
 
     def result(self, words: bytes, limits: Limits) -> bytes:
         """What it found, or an exception that says why not. `words` are what it wrote, in lower case."""
@@ -125,13 +126,13 @@ class _Ended:
         if self.said == _MEMORY or any(mark in words for mark in _NO_MEMORY):
             return True
         was_abort = os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) in _ABORTS
-        kilobytes = limits.megabytes * 1000
-        return was_abort and kilobytes > 0 and self.used.ru_maxrss >= _MUCH_SHARE * kilobytes
+        return was_abort and 0 < _MUCH_SHARE * limits.megabytes * 1000 <= self.kilobytes
 
 
 def _run(work: Callable[[], bytes], limits: Limits, folder: Path, words: IO[bytes]) -> _Ended:
     """Have the work done in a child, which has ended on return, whatever happens here."""
     reading, writing = os.pipe()
+    inherited = _resident_kilobytes()
     with os.fdopen(reading, "rb", buffering=0) as answer:
         try:
             child = _fork(work, limits, folder, words, writing)
@@ -144,7 +145,14 @@ def _run(work: Callable[[], bytes], limits: Limits, folder: Path, words: IO[byte
             if not in_time:
                 os.kill(child, signal.SIGKILL)
             _, status, used = os.wait4(child, 0)
-    return _Ended(said, in_time, status, used)
+    return _Ended(said, in_time, status, used.ru_maxrss - inherited)
+
+
+def _resident_kilobytes() -> int:
+    """Of this process, which a child begins with and which count as its own."""
+    import psutil  # type: ignore[import-untyped]
+
+    return int(psutil.Process().memory_info().rss) // 1024
 
 
 def _fork(work: Callable[[], bytes], limits: Limits, folder: Path, words: IO[bytes], answer: int) -> int:
@@ -256,7 +264,7 @@ def _listen(answer: IO[bytes], child: int, seconds: float) -> tuple[bytes, bool]
 def _had_its_share(child: int, passed: float, seconds: float) -> bool:
     if passed >= PATIENCE * seconds:
         return True
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     with suppress(psutil.NoSuchProcess):
         used = psutil.Process(child).cpu_times()

@@ -70,7 +70,7 @@ class _Redis:
     def xread(self, streams: dict[str, str], **_: Any) -> Any:
         return [(next(iter(streams)).encode(), [(b"1-0", {b"event": self.raw}), (b"2-0", {self.raw: b"x"})])]
 
-    def get(self, _: str) -> bytes:
+    def getrange(self, *_: object) -> bytes:
         return self.raw
 
     def mget(self, *keys: Any) -> list[bytes]:
@@ -99,8 +99,10 @@ class _Pipeline:
         self._answers.append({b"worker": self._redis.raw})
 
     def mget(self, *keys: str) -> None:
-        lease, started, outcome = (self._redis.raw if key.endswith("outcome") else b"1" for key in keys)
-        self._answers.append([lease, started, outcome])
+        self._answers.append([b"1"] * len(keys))
+
+    def getrange(self, *_: object) -> None:
+        self._answers.append(self._redis.raw)
 
     def execute(self) -> list[Any]:
         return self._answers
@@ -153,15 +155,13 @@ def check_lease(raw: bytes) -> None:
     assert all(isinstance(holder, Holder) for holder in held.values())
 
 
-_ENTRY = json.dumps({"presence": _PRESENCE.model_dump(mode="json"), "until": 9e9})
+_ENTRY = json.dumps({"presence": _PRESENCE.model_dump(mode="json"), "until": 100.0})
 TARGETS = (
     Target("event", _json_bytes(_EVENT.model_dump_json()), check_event),
     Target("order", _json_bytes(_ORDER.model_dump_json()), check_order),
     Target(
         "outcome", _json_bytes(*(one.model_dump_json() for one in _OUTCOMES)), check_outcome, (b"{}", b"\xff")
     ),
-    Target(
-        "presence", _json_bytes(_ENTRY), check_presence, (b"true", b"{}", b"\x98", b'{"until": 9000000000.0}')
-    ),
+    Target("presence", _json_bytes(_ENTRY), check_presence, (b"true", b"{}", b"\x98", b'{"until": 100.0}')),
     Target("lease", mutated_bytes([_LEASE]) | st.binary(max_size=40), check_lease, (b"\xf9",)),
 )
