@@ -1,4 +1,4 @@
-"""A thousand moves, ended by SIGKILL again and again, and undone."""
+"""Hundreds of moves, ended by SIGKILL again and again, and undone. SHOEBOX_MOVES=1000 makes it a thousand."""
 
 import os
 import random
@@ -13,12 +13,12 @@ from tasks.ledger import Ledger
 from tests.system import System
 from tests.test_plans import Desk, tree_of
 
-MOVES = int(os.environ.get("SHOEBOX_MOVES", "1000"))
+MOVES = int(os.environ.get("SHOEBOX_MOVES", "300"))
 KILLS = 20
 
 
 @pytest.mark.parametrize("action", list(Action))
-def test_a_thousand_files_killed_twenty_times_and_undone(tmp_path: Path, action: Action) -> None:
+def test_files_are_moved_killed_twenty_times_and_undone(tmp_path: Path, action: Action) -> None:
     system = System(tmp_path / "home")
     chance = random.Random(11)
     papers = (tmp_path / "papers").resolve()
@@ -54,7 +54,7 @@ def kill_after(
     )
     (plan,) = journal.plans()
     while process.poll() is None and journal.counts(plan.id).get(state, 0) <= number:
-        pass
+        os.sched_yield()
     process.kill()
     _, words = process.communicate()
     assert process.returncode == -9, words

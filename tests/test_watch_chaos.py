@@ -15,7 +15,7 @@ from app.watch.journal import FileState, Journal, WhenTaken
 from tests.system import System
 
 SCRIBBLER = Path(__file__).with_name("scribbler.py")
-FILES = int(os.environ.get("SHOEBOX_SCRIBBLES", "500"))
+FILES = int(os.environ.get("SHOEBOX_SCRIBBLES", "250"))
 REST_SECONDS = 1.0
 KILLS = 3
 
