@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -95,11 +96,12 @@ def lease(system: System) -> str:
 
 
 class Asking:
-    """The command while it runs."""
+    """The command while it runs, with a question that nobody else asks."""
 
     def __init__(self, system: System, *arguments: str) -> None:
+        self.question = f"{QUESTION} ({uuid.uuid4().hex})"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app", "ask", QUESTION, *arguments],
+            [sys.executable, "-m", "app", "ask", self.question, *arguments],
             env=system.environment,
             cwd=system.folder,
             stdout=subprocess.PIPE,
@@ -125,9 +127,11 @@ def answers(double: OllamaDouble) -> list[Call]:
     return [call for call in double.calls("/api/chat") if "numbered passages" in call.body]
 
 
-def await_call(system: System, double: OllamaDouble, before: int) -> None:
-    """Wait until the server has been given a new question."""
-    system.await_true(lambda: len(answers(double)) > before, what="the model is asked")
+def await_call(system: System, double: OllamaDouble, asking: Asking) -> None:
+    """Wait until the server has been given this question."""
+    system.await_true(
+        lambda: any(asking.question in call.body for call in answers(double)), what="the model is asked"
+    )
 
 
 def keys_left(system: System) -> list[str]:
@@ -183,15 +187,16 @@ def test_only_documents_that_are_meant_are_read(system: System, double: OllamaDo
 
 
 def test_interrupting_stops_the_model(system: System, double: OllamaDouble) -> None:
-    before = len(answers(double))
     double.order(FaultKind.SLOW, times=-1, seconds=1.0, model="shoebox-large")
     with Asking(system) as asking:
-        await_call(system, double, before)
+        await_call(system, double, asking)
         asking.process.send_signal(signal.SIGINT)
         code, _, _ = asking.end()
     assert code == 130
     stopped = system.await_true(
-        lambda: [call for call in answers(double)[before:] if call.generation_stopped],
+        lambda: [
+            call for call in answers(double) if asking.question in call.body and call.generation_stopped
+        ],
         what="the server has stopped",
     )
     assert stopped[0].disconnected is not None
@@ -211,10 +216,9 @@ def holder(system: System) -> int:
 
 
 def test_a_child_that_dies_while_it_answers_is_told(system: System, double: OllamaDouble) -> None:
-    before = len(answers(double))
     double.order(FaultKind.SLOW, times=-1, seconds=0.3, model="shoebox-large")
     with Asking(system) as asking:
-        await_call(system, double, before)
+        await_call(system, double, asking)
         system.kill(holder(system))
         code, out, err = asking.end()
     assert (code, out) == (1, "")
@@ -222,10 +226,9 @@ def test_a_child_that_dies_while_it_answers_is_told(system: System, double: Olla
 
 
 def test_a_worker_that_dies_while_it_answers_is_noticed(system: System, double: OllamaDouble) -> None:
-    before = len(answers(double))
     double.order(FaultKind.SLOW, times=-1, seconds=0.3, model="shoebox-large")
     with Asking(system) as asking:
-        await_call(system, double, before)
+        await_call(system, double, asking)
         child = holder(system)
         worker = system.program_pid("gpu")
         system.kill(worker)

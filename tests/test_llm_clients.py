@@ -381,7 +381,8 @@ def test_a_dead_connection_is_not_tried_a_third_time(server: RawServer, client: 
     server.scripts = [lambda _: None] * 3
 
     assert failure(client).kind is LlmErrorKind.UNAVAILABLE
-    assert len(server.to("/api/chat")) == 2
+    # One is seen where the end of the connection before it came late: then that was the first dead one.
+    assert len(server.to("/api/chat")) in {1, 2}
 
 
 def test_a_reply_that_had_begun_is_not_asked_for_again(server: RawServer, client: OllamaClient) -> None:
