@@ -67,9 +67,11 @@ _PROCESSES = (
 )
 _FREEZABLE = (
     *(Target.HOME_CHILD, Target.CPU_CHILD, Target.GPU_CHILD, Target.FAR_CHILD, Target.FAR_WORKER),
-    *(Target.MODEL_SERVER, Target.UI),
+    Target.UI,
 )
-"""What a batch ends without: a pool replaces a process that hangs, others have the queues of a worker."""
+"""What a batch ends without: a pool replaces a process that hangs, others have the queues of a worker.
+
+Not without the model server: documents that it has begun with wait for it."""
 
 KINDS: tuple[Kind, ...] = (
     *((target, How.KILL) for target in (*_PROCESSES, Target.RUNNER, Target.ADD)),
