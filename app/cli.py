@@ -20,6 +20,7 @@ from app.commands import (
     reviewing,
     searching,
     services,
+    serving,
     watching,
     working,
 )
@@ -65,6 +66,7 @@ for _command in (
     *documents.COMMANDS,
     *decisions.COMMANDS,
     *services.COMMANDS,
+    *serving.COMMANDS,
     *working.COMMANDS,
     *searching.COMMANDS,
     *asking.COMMANDS,

@@ -96,6 +96,25 @@ async def read_events_async(
     return _parse(await redis.xread({stream_key(home): last_id}, count=_BATCH, block=block_ms), last_id)
 
 
+async def read_entries_async(
+    redis: "AsyncRedis", home: str, last_id: str, block_ms: int | None
+) -> list[tuple[str, Event]]:
+    """Events after `last_id`, each with its id. Waits up to `block_ms` for the first; None: not at all."""
+    reply = await redis.xread({stream_key(home): last_id}, count=_BATCH, block=block_ms)
+    entries = []
+    for _, rows in cast("list[Any]", reply or []):
+        for row in rows:
+            entry_id, events = _parse([(None, [row])], last_id)
+            entries += [(entry_id, event) for event in events]
+    return entries
+
+
+async def first_event_id(redis: "AsyncRedis", home: str) -> str:
+    """The id of the oldest event that is kept; empty if there is none."""
+    oldest = cast("list[Any]", await redis.xrange(stream_key(home), count=1))
+    return str(oldest[0][0].decode()) if oldest else ""
+
+
 async def last_event_id(redis: "AsyncRedis", home: str) -> str:
     """The id of the newest event. Who then reads the ledger, and events from there on, misses nothing."""
     newest = cast("list[Any]", await redis.xrevrange(stream_key(home), count=1))

@@ -246,4 +246,29 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX units_with_swaps ON units (queue, seen_at) WHERE swaps > 0;
     CREATE INDEX units_waiting_for_model ON units (queue, model, seq, id) WHERE state = 'waiting';
     """,
+    """
+    CREATE TABLE batches (                      -- documents that a client of the HTTP API asks for together
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        created_at REAL NOT NULL
+    );
+    CREATE TABLE batch_items (
+        batch INTEGER NOT NULL REFERENCES batches (seq) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,                     -- of the file, for people
+        document TEXT REFERENCES documents (id) ON DELETE SET NULL,  -- null: refused, or removed since
+        problem TEXT NOT NULL DEFAULT '',       -- why it was refused
+        remedy TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (batch, position)
+    ) WITHOUT ROWID;
+    CREATE INDEX batch_items_by_document ON batch_items (document) WHERE document IS NOT NULL;
+    CREATE TABLE answered (                     -- requests that a client may repeat, by its idempotency key
+        key TEXT PRIMARY KEY,
+        request TEXT NOT NULL,                  -- hash of what was asked
+        answer TEXT,                            -- null while it is being carried out
+        at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX answered_by_age ON answered (at);
+    """,
 )

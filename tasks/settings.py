@@ -242,6 +242,15 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = "auto"
     """Lines of JSON, or lines for people. `auto`: for people on a terminal, else JSON."""
 
+    api_port: int = Field(default=8765, ge=1, le=65535)
+    """Where `api` listens, unless --port names another port."""
+    api_needs_token: bool = False
+    """Ask clients on this machine for the token too. Those elsewhere always need it."""
+    api_paths: bool = True
+    """Let clients on this machine name files by their path instead of sending them."""
+    api_hosts: tuple[str, ...] = ()
+    """Names under which clients without a token may call the API, beside localhost and 127.0.0.1."""
+
     keys: dict[str, str] = Field(default_factory=dict)
     """Keys of the terminal UI, by the id of the action: `{"intray.retry": "ctrl+r"}`."""
 
@@ -287,6 +296,11 @@ class Settings(BaseSettings):
     def spool_dir(self) -> Path:
         """Copies of files that are still being read, named by content hash."""
         return self.data_dir / "spool"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Files that came in by the HTTP API: these are the originals."""
+        return self.data_dir / "uploads"
 
     @property
     def log_dir(self) -> Path:

@@ -110,6 +110,15 @@ def values_of(document: DocumentRow) -> dict[str, str]:
     }
 
 
+def safe_file_name(name: str) -> str:
+    """What somebody calls a file, as a name that is safe on every file system. Never a path, never empty."""
+    last = PurePosixPath(re.split(r"[/\\]", name[-1000:])[-1].strip())
+    suffix = last.suffix.lower()
+    if not _SUFFIX.match(suffix):
+        return _part(_value("name", last.name), _MAX_STEM, "")
+    return _part(_value("name", last.stem), _MAX_STEM, suffix)
+
+
 def _value(name: str, text: str) -> str:
     """A value that can make neither a folder nor a character that is not seen."""
     text = unicodedata.normalize("NFC", text[:1000])

@@ -1,0 +1,146 @@
+"""The process that serves the API: its socket, its limits, and its orderly end."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from uvicorn import Config, Server
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from app.api.access import is_loopback, load_token
+from app.api.application import create_app
+from tasks.errors import ServiceError
+from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+DRAIN_SECONDS = 10
+"""For requests under way, from SIGTERM to their end."""
+HEADER_SECONDS = 15.0
+"""A connection on which no whole request has come for so long is closed."""
+_HEADER_BYTES = 32 * 1024
+_KEEP_ALIVE_SECONDS = 30
+_WAITING_CONNECTIONS = 1_024
+
+
+class ImpatientProtocol(H11Protocol):
+    """HTTP/1.1 that does not wait for ever for the head of the first request. uvicorn by itself does."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(HEADER_SECONDS, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A client has gone."""
+        self._patience.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        if self.cycle is None:  # not even the head of a request has come
+            self.transport.close()
+
+
+class DrainingServer(Server):
+    """Ends streams of events when it is told to end, so that their clients do not hold it up."""
+
+    def __init__(self, config: Config, app: "FastAPI") -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is under way, then end."""
+        self._app.state.service.drain()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn, but an end that was asked for is no death by a signal."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        ServiceError: the port is taken or not allowed, or the address is none of this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError) as error:
+        raise ServiceError(f"{host!r} is no address.", "Name one of this machine's with --host.") from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_WAITING_CONNECTIONS)
+    except OSError as error:
+        listener.close()
+        raise _refused(host, port, error) from error
+    return listener
+
+
+def _refused(host: str, port: int, error: OSError) -> ServiceError:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return ServiceError(
+                f"Port {port} of {host} is taken by another program.",
+                "End that, or name another port with --port.",
+            )
+        case errno.EACCES:
+            return ServiceError(
+                f"Port {port} may not be used by everybody.", "Name one above 1023 with --port."
+            )
+        case errno.EADDRNOTAVAIL:
+            return ServiceError(
+                f"{host} is no address of this machine.",
+                "Name one of its own with --host, or 0.0.0.0 for all.",
+            )
+        case _:
+            return ServiceError(
+                f"{host}, port {port}: {error.strerror}.", "Name another with --host and --port."
+            )
+
+
+def address_of(listener: socket.socket) -> str:
+    """Where a socket listens, as the beginning of a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(settings: Settings, listener: socket.socket, host: str) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished.
+
+    Raises:
+        ServiceError: the token or the ledger cannot be used, or the API ended at its start.
+    """
+    needs_token = settings.api_needs_token or not is_loopback(host)
+    app = create_app(settings, load_token(settings), needs_token=needs_token)
+    config = Config(
+        app,
+        http=ImpatientProtocol,
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # it would hold what people look for; see app/api/gate.py
+        proxy_headers=False,  # who is on this machine is told by the connection, not by a header
+        server_header=False,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    server = DrainingServer(config, app)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise ServiceError("The API could not be started.", "Its log, above, says why.")
