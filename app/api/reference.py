@@ -1,7 +1,12 @@
-"""The list of what there is, from the OpenAPI: for `docs/api.md`, and as a page."""
+"""The list of what there is, from the OpenAPI: for `docs/api.md`, and as a page.
 
+`python -m app.api.reference docs/api.md` writes it into that file.
+"""
+
+import sys
 from collections.abc import Iterator
 from html import escape
+from pathlib import Path
 from typing import Any
 
 BEGIN, END = "<!-- endpoints: generated -->", "<!-- endpoints: end -->"
@@ -28,6 +33,17 @@ def reference_table(described: dict[str, Any]) -> str:
     return "\n".join([*lines, END])
 
 
+def _write(page: Path) -> None:
+    """Replace the table in a file by that of this version."""
+    from app.api.application import create_app
+    from tasks.settings import Settings
+
+    text = page.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN, 1)
+    table = reference_table(create_app(Settings(), "", needs_token=False).openapi())
+    page.write_text(before + table + rest.split(END, 1)[1], encoding="utf-8")
+
+
 def reference_page(described: dict[str, Any]) -> str:
     """The same as a page that loads nothing."""
     rows = "".join(
@@ -43,3 +59,7 @@ def reference_page(described: dict[str, Any]) -> str:
         'All of it: <a href="/openapi.json">openapi.json</a>.</p>'
         f"<table>{rows}</table></html>"
     )
+
+
+if __name__ == "__main__":
+    _write(Path(sys.argv[1]))
