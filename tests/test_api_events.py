@@ -125,7 +125,6 @@ def test_one_who_comes_back_gets_what_was_missed(linked: Settings, home: Home) -
         async with running_service(linked) as service:
             while not service.follower.is_up:
                 await asyncio.sleep(0)
-            home.tell(EventKind.DOCUMENT)
             first = all_events(service, None)
             begun = await until(first, "counts")
             home.change(State.RUNNING)
@@ -162,11 +161,11 @@ def test_one_who_does_not_read_is_told_so_and_holds_up_nobody(
             slow = all_events(service, None)
             await until(slow, "counts")
             with service.follower.following() as quick:
-                for _ in range(12):
-                    home.tell(EventKind.DOCUMENT)
                 count = 0
-                while count < 12:
-                    count += len(await quick.take(5))
+                for told in range(1, 13):
+                    home.tell(EventKind.DOCUMENT)
+                    while count < told:
+                        count += len(await quick.take(60))
             return await until(slow, "reset"), count
 
     text, count = in_loop(follow)
@@ -249,10 +248,10 @@ def asked(linked: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
 def test_a_question_is_answered_sentence_by_sentence(
     linked: Settings, ledger: Ledger, redis: Redis, asked: list[str]
 ) -> None:
-    begun = threading.Event()
+    begun, home = threading.Event(), ledger.home
 
     def work(question: str) -> None:
-        road = QuestionRoad(redis, ledger.home, question)
+        road = QuestionRoad(redis, home, question)
         for sentence in (GOOD, BAD):
             road.add(Entry(kind=EntryKind.SENTENCE, sentence=sentence))
         begun.wait(30)
@@ -267,7 +266,7 @@ def test_a_question_is_answered_sentence_by_sentence(
         place = answer.headers["Location"]
         job = worker.submit(work, answer.json()["id"])
         while not api.get(place).json()["sentences"]:
-            pass
+            assert not job.done()
         begun.set()
         whole = api.get(place, headers={"Prefer": "wait=60"})
         job.result()

@@ -141,23 +141,25 @@ class Follower:
         return entries
 
     async def run(self) -> None:
-        """Read events until cancelled."""
+        """Read events until cancelled, after `drain`."""
         from redis.exceptions import RedisError
 
         self._home = await self._readers.run(lambda ledger: ledger.home)
-        while True:
+        # redis-py may turn a cancellation into an error of its own, or into an empty answer, so it is not relied on.
+        while not self.is_draining:
             with suppress(RedisError, ServiceError, OSError):
                 await self._read()
             self._redis = None
             self._tell_all_missed()
-            await asyncio.sleep(_PAUSE_SECONDS)
+            if not self.is_draining:
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _read(self) -> None:
         async with connect_async(redis_url(self._settings)) as redis:
             self._last_id = await last_event_id(redis, self._home)
             self._redis = redis
             self._tell_all_missed()
-            while True:
+            while not self.is_draining:
                 for entry_id, event in await read_entries_async(redis, self._home, self._last_id, _BLOCK_MS):
                     self._last_id = entry_id
                     self._hand_out(Entry(entry_id, event))

@@ -82,7 +82,6 @@ async def all_events(service: "Service", after: str | None) -> AsyncIterator[byt
         yield sent("counts", {"states": counts}, "" if missed else following.since)
         for entry in missed or ():
             yield _entry(entry)
-        following.may_have_missed = False
         while not service.follower.is_draining:
             entries = await following.take(HEARTBEAT_SECONDS)
             if following.may_have_missed:
