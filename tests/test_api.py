@@ -268,6 +268,45 @@ def test_every_error_is_a_problem_with_a_remedy(api: TestClient, method: str, pa
         assert answer.headers["allow"] == "GET, POST"
 
 
+@pytest.mark.parametrize("path", ["/ask", "/classify", "/batches", "/documents"])
+def test_bodies_that_are_not_as_described_are_refused(api: TestClient, path: str) -> None:
+    lone = b"\\ud800"  # half of a character: JSON can say it, no text can hold it
+    bodies = [
+        b'{"question": "a%s?", "text": "%s", "texts": [{"text": "%s"}], "path": "/%s"}' % ((lone,) * 4),
+        b'{"question": "a%s?"}' % lone,
+        b'{"text": "%s x"}' % lone,
+        b'{"texts": [{"text": "%s"}]}' % lone,
+        b'{"path": "/%s"}' % lone,
+        b'{"paths": ["/\\u0000"]}',
+        b'{"question": NaN}',
+        b"\xff\xfe",
+        b"null",
+        b"[" * 5_000,
+        b"",
+    ]
+    for body in bodies:
+        answer = api.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code in {400, 422}, (body, answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_no_search_is_too_strange(api: TestClient) -> None:
+    for query in (
+        "\x00",
+        '"',
+        "-",
+        "NEAR(a",
+        "a*",
+        "category:",
+        "date:..",
+        "amount:>",
+        '"a" OR b',
+        "{",
+        "\ufffd",
+    ):
+        assert api.get("/search", params={"q": query}).status_code == 200, query
+
+
 def test_a_fault_of_ours_is_told_without_its_words(
     api: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

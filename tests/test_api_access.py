@@ -195,6 +195,8 @@ def _answer(address: tuple[str, int], request: bytes) -> bytes:
 def test_a_client_that_never_asks_is_not_waited_for(served: tuple[str, int]) -> None:
     assert _answer(served, b"") == b""
     assert _answer(served, b"GET /health HTTP/1.1\r\nHost: 127.0") == b""
+    begun_again = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /docu"
+    assert _answer(served, begun_again).count(b"HTTP/1.1") == 1
     whole = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     assert _answer(served, whole).startswith(b"HTTP/1.1 200 OK")
     assert _answer(served, b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000).startswith(b"HTTP/1.1 400")

@@ -145,7 +145,7 @@ class Follower:
         from redis.exceptions import RedisError
 
         self._home = await self._readers.run(lambda ledger: ledger.home)
-        # redis-py may turn a cancellation into an error of its own, or into an empty answer, so it is not relied on.
+        # redis-py may turn a cancellation into an error of its own or into an empty answer.
         while not self.is_draining:
             with suppress(RedisError, ServiceError, OSError):
                 await self._read()

@@ -29,21 +29,33 @@ _WAITING_CONNECTIONS = 1_024
 
 
 class ImpatientProtocol(H11Protocol):
-    """HTTP/1.1 that does not wait for ever for the head of the first request. uvicorn by itself does."""
+    """HTTP/1.1 that does not wait for ever for the head of a request. uvicorn by itself does."""
+
+    _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
-        self._patience = self.loop.call_later(HEADER_SECONDS, self._give_up)
+        self._look_at_clock()
+
+    def data_received(self, data: bytes) -> None:
+        """Something has come: the rest of a head, or a piece of one."""
+        super().data_received(data)
+        self._look_at_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A client has gone."""
-        self._patience.cancel()
+        if self._patience is not None:
+            self._patience.cancel()
         super().connection_lost(exc)
 
-    def _give_up(self) -> None:
-        if self.cycle is None:  # not even the head of a request has come
-            self.transport.close()
+    def _look_at_clock(self) -> None:
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        if is_answering and self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        elif not is_answering and self._patience is None:
+            self._patience = self.loop.call_later(HEADER_SECONDS, self.transport.close)
 
 
 class DrainingServer(Server):

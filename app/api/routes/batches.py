@@ -62,7 +62,9 @@ async def add_batch(request: Request, api: Api, key: IdempotencyKey = None) -> R
         async def take_named() -> Answered:
             return await _enter(api, asked.name, await _take_named(api, asked, recipe))
 
-        return _reply(*await once(api, key, fingerprint("batches", asked.model_dump()), take_named))
+        return await _reply(
+            api, *await once(api, key, fingerprint("batches", asked.model_dump()), take_named)
+        )
     async with received(request, api.settings, api.disk, "") as form:
         urgent = form.fields.get("urgent", "").lower() in {"true", "1", "on", "yes"}
         recipe = recipe_named(api.settings, form.fields.get("recipe"))
@@ -73,7 +75,7 @@ async def add_batch(request: Request, api: Api, key: IdempotencyKey = None) -> R
             return await _enter(api, name, results)
 
         print_ = fingerprint("batches", [form.fingerprint(), name, urgent, recipe])
-        return _reply(*await once(api, key, print_, take_all))
+        return await _reply(api, *await once(api, key, print_, take_all))
 
 
 async def _take_named(api: Service, asked: BatchIn, recipe: str) -> list[Taken | RefusedFile]:
@@ -132,18 +134,16 @@ async def _enter(api: Service, name: str, results: list[Taken | RefusedFile]) ->
         for one in results
     ]
 
-    def enter(home: Home) -> dict[str, Any]:
-        row = enter_batch(home.ledger, name, items)
-        return batch_record(home.ledger, row.id).model_dump(mode="json")
-
-    body = await api.writers.run(enter)
+    row = await api.writers.run(lambda home: enter_batch(home.ledger, name, items))
     api.release_soon()
-    return 202, body
+    return 202, {"id": row.id}
 
 
-def _reply(status: int, body: dict[str, Any], replayed: bool) -> Response:
-    headers = {"Location": f"/batches/{body['id']}"} | ({"Idempotent-Replayed": "true"} if replayed else {})
-    return json_reply(body, status, headers)
+async def _reply(api: Service, status: int, body: dict[str, Any], replayed: bool) -> Response:
+    """The batch as it stands: an answer that is given again names the same batch."""
+    found = await api.readers.run(lambda ledger: batch_record(ledger, body["id"]))
+    headers = {"Location": f"/batches/{found.id}"} | ({"Idempotent-Replayed": "true"} if replayed else {})
+    return json_reply(found, status, headers)
 
 
 @router.get("/batches", operation_id="listBatches", responses=tagged(BatchList, "A page of batches."))
