@@ -1,6 +1,8 @@
 """Who may call the HTTP API: the token, names and origins, and what a stranger's connection may cost."""
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from app.commands.serving import api as command
 from tasks.errors import ServiceError
 from tasks.settings import Settings, get_settings
 from tests.api import BEARER, ELSEWHERE, TOKEN, api_client
+from tests.system import ROOT
 
 
 def test_the_token_is_made_once_and_is_private(settings: Settings) -> None:
@@ -143,6 +146,25 @@ def test_requests_beyond_a_number_are_turned_away(
     assert answer.status_code == 503 and answer.headers["Retry-After"] == "2"
 
 
+def test_followers_beyond_a_number_are_turned_away(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.api.sse.MAX_FOLLOWING", 0)
+    with api_client(settings) as api:
+        assert api.get("/events").status_code == 503
+        assert api.post("/classify", json={"text": "x"}, headers={"Prefer": "wait=9"}).status_code == 503
+        assert api.post("/classify", json={"text": "x"}).status_code == 202
+
+
+def test_no_other_command_loads_the_web_framework() -> None:
+    code = (
+        "import sys, app.cli\n"
+        "heavy = {'fastapi', 'starlette', 'uvicorn', 'python_multipart'} & sys.modules.keys()\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def test_an_address_that_cannot_be_used_is_said() -> None:
     taken = serving.bound_socket("127.0.0.1", 0)
     try:
@@ -195,9 +217,17 @@ def _answer(address: tuple[str, int], request: bytes) -> bytes:
 def test_a_client_that_never_asks_is_not_waited_for(served: tuple[str, int]) -> None:
     assert _answer(served, b"") == b""
     assert _answer(served, b"GET /health HTTP/1.1\r\nHost: 127.0") == b""
-    begun_again = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /docu"
-    assert _answer(served, begun_again).count(b"HTTP/1.1") == 1
     whole = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     assert _answer(served, whole).startswith(b"HTTP/1.1 200 OK")
     assert _answer(served, b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000).startswith(b"HTTP/1.1 400")
     assert _answer(served, b"\x16\x03\x01 no HTTP\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
+def test_nor_is_one_that_asks_once_and_then_dawdles(served: tuple[str, int]) -> None:
+    with socket.create_connection(served, timeout=20) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        answer = b""
+        while b"alive" not in answer:
+            answer += connection.recv(65_536)
+        connection.sendall(b"GET /docu")
+        assert connection.recv(65_536) == b""

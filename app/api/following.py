@@ -94,6 +94,11 @@ class Follower:
         return self._redis is not None
 
     @property
+    def count(self) -> int:
+        """How many follow now."""
+        return len(self._all) + sum(map(len, self._of_document.values()))
+
+    @property
     def is_draining(self) -> bool:
         """Whether all who follow should come to an end."""
         return self._drained.is_set()

@@ -150,8 +150,11 @@ class _Reply:
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "private, no-cache")
         # A client that does not read would keep what it was to be sent for ever.
-        async with asyncio.timeout(SILENCE_SECONDS * 3):
-            await self._send(message)
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS * 3):
+                await self._send(message)
+        except TimeoutError:
+            raise ClientDisconnect from None
 
 
 def _too_large(most: int) -> tuple[str, str]:

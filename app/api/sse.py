@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import StreamingResponse
 
 from app.api.following import Entry
+from app.api.problems import ApiError
 from app.api.records import document_record, state_counts
 from app.api.replies import json_text
 from tasks.events import EventKind
@@ -22,7 +23,24 @@ LOST_SECONDS = 1.0
 """How often the ledger is looked at while Redis is away."""
 RETRY_MS = 2_000
 """How long a client that lost its connection waits before the next."""
+MAX_FOLLOWING = 800
+"""Clients that follow events or wait for a text. Fewer than all requests, so that others are answered."""
 _ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+
+
+def check_room(service: "Service") -> None:
+    """Turn one more who wants to follow away where too many do.
+
+    Raises:
+        ApiError: 503.
+    """
+    if service.follower.count >= MAX_FOLLOWING:
+        raise ApiError(
+            503,
+            f"{MAX_FOLLOWING} clients follow already.",
+            "Look now and then instead.",
+            {"Retry-After": "10"},
+        )
 
 
 def event_id(text: str | None) -> str | None:

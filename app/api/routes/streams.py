@@ -9,7 +9,7 @@ from app.api.description import Responses, content, problems
 from app.api.headers import DocumentId
 from app.api.records import row_of
 from app.api.service import Api
-from app.api.sse import all_events, document_events, event_id, event_stream
+from app.api.sse import all_events, check_room, document_events, event_id, event_stream
 
 router = APIRouter(tags=["events"])
 
@@ -24,7 +24,7 @@ _STREAM: Responses = {200: content("Events until the client leaves.", "text/even
     "/documents/{document}/events",
     operation_id="followDocument",
     response_class=Response,
-    responses={**_STREAM, **problems(404)},
+    responses={**_STREAM, **problems(404, 503)},
 )
 async def follow_document(api: Api, document: DocumentId) -> Response:
     """Follow a document until it has ended.
@@ -33,14 +33,18 @@ async def follow_document(api: Api, document: DocumentId) -> Response:
     writes), `end`. A lost connection loses nothing: the stream begins with how it stands now.
     """
     await api.readers.run(lambda ledger: row_of(ledger, document))
+    check_room(api)
     return event_stream(document_events(api, document))
 
 
-@router.get("/events", operation_id="followAll", response_class=Response, responses=_STREAM)
+@router.get(
+    "/events", operation_id="followAll", response_class=Response, responses={**_STREAM, **problems(503)}
+)
 async def follow_all(api: Api, last: LastEventId = None) -> Response:
     """Follow all documents.
 
     `counts` (documents in each state, at first), `document` (one has changed), `text`, and `reset`: events
     may have been lost, so read the documents again. With Last-Event-ID what came since is repeated.
     """
+    check_room(api)
     return event_stream(all_events(api, event_id(last)))

@@ -13,7 +13,7 @@ from app.api.once import Answered, fingerprint, once
 from app.api.records import classified, no_document, summarised
 from app.api.replies import json_reply
 from app.api.service import Api, Service
-from app.api.sse import await_document
+from app.api.sse import await_document, check_room
 from app.api.uploads import write_text
 from app.progress import has_ended
 from tasks.documents import Stage
@@ -85,6 +85,8 @@ async def _known(
     is_enough: Callable[[DocumentRow], bool],
     shown: Callable[[DocumentRow], Classified],
 ) -> Response:
+    if seconds:
+        check_room(api)
     row = await await_document(api, document, seconds, is_enough)
     if row is None:
         raise no_document(document)
