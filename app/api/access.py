@@ -58,9 +58,12 @@ def _make_token(path: Path) -> None:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
-        os.link(new, path)
-    except FileExistsError:
-        pass
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links: of two that begin at once, the last one wins
+            new.replace(path)
     finally:
         new.unlink(missing_ok=True)
 

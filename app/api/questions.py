@@ -215,8 +215,12 @@ class Questions:
             if place <= too_many or now - one.asked_at > KEPT_SECONDS:
                 del self._all[one.id]
 
+    async def settled(self) -> None:
+        """Wait for those that were taken back."""
+        await asyncio.gather(*self._following)
+
     def close(self) -> None:
-        """Wait for the threads."""
+        """End the threads."""
         self._threads.shutdown()
 
 

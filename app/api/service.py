@@ -49,6 +49,7 @@ class Service:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await self.questions.settled()
         if self._to_release.is_set():
             await self.writers.run(lambda home: home.release())
         await asyncio.to_thread(self._close)
