@@ -9,9 +9,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.api.access import Access
+from app.api.batch_models import BatchIn
 from app.api.description import openapi
 from app.api.gate import Gate
-from app.api.models import BatchIn, PathIn
+from app.api.models import PathIn
 from app.api.problems import Problems
 from app.api.routes import asking, batches, decisions, documents, finding, service, streams, texts
 from app.api.service import Service

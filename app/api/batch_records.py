@@ -3,16 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from app.api.models import (
-    Aggregate,
-    Batch,
-    BatchHead,
-    BatchItemOut,
-    BatchList,
-    CategorySum,
-    Document,
-    RefusedFile,
-)
+from app.api.batch_models import Aggregate, Batch, BatchHead, BatchItemOut, BatchList, CategorySum
+from app.api.models import Document, RefusedFile
 from app.api.problems import ApiError
 from app.api.records import documents_by_id, when
 from tasks.amounts import sums_by_currency

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Literal
 
-from app.api.models import Question, SentenceOut, SourceOut
+from app.api.finding_models import Question, SentenceOut, SourceOut
 from app.api.problems import ApiError
 from app.api.sse import HEARTBEAT_SECONDS, sent
 from tasks.asking.answers import NOT_SAID, Answer, Sentence, Source

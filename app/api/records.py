@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from app.api.finding_models import Classified, Summarised
 from app.api.models import (
-    Classified,
     CorrectionOut,
     Document,
     DocumentList,
@@ -14,7 +14,6 @@ from app.api.models import (
     Progress,
     ProgressOut,
     Result,
-    Summarised,
     TextOut,
 )
 from app.api.problems import ApiError

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Header, Path
 from starlette.responses import Response
 
 from app.api.description import Responses, content, problems
+from app.api.finding_models import AskIn, Question
 from app.api.headers import Prefer, wait_seconds
-from app.api.models import AskIn, Question
 from app.api.questions import Asking, question_events
 from app.api.replies import json_reply
 from app.api.service import Api

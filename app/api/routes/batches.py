@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
+from app.api.batch_models import MAX_BATCH, Batch, BatchIn, BatchList, BatchText
 from app.api.batch_records import batch_list, batch_record, existing_batch
 from app.api.description import Responses, body_of, parsed, problems, reference, tagged
 from app.api.headers import Cursor, IdempotencyKey
 from app.api.intake import recipe_named, take_path
-from app.api.models import MAX_BATCH, NAME_CHARS, Batch, BatchIn, BatchList, BatchText, RefusedFile, Taken
+from app.api.models import NAME_CHARS, RefusedFile, Taken
 from app.api.once import Answered, fingerprint, once
 from app.api.problems import ApiError
 from app.api.replies import json_reply, tagged_reply

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from app.api.description import content, tagged
-from app.api.models import FoundOut, SearchOut
+from app.api.finding_models import FoundOut, SearchOut
 from app.api.records import documents_by_id
 from app.api.replies import tagged_reply
 from app.api.service import Api, Service

@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.api.description import Responses, problems
+from app.api.finding_models import Classified, Summarised, TextIn
 from app.api.headers import IdempotencyKey, Prefer, wait_seconds
 from app.api.intake import accepted, recipe_named, take_upload
-from app.api.models import Classified, Summarised, TextIn
 from app.api.once import Answered, fingerprint, once
 from app.api.records import classified, no_document, summarised
 from app.api.replies import json_reply
