@@ -18,8 +18,9 @@ from typing import Any
 
 import httpx
 
+from tests.proxy import free_port
 from tests.system import System, running
-from tests.test_api_system import await_ready, free_port, serve
+from tests.test_api_system import await_ready, serve
 
 POLLED = ("document", "list", "progress", "result", "batch", "search", "health")
 WEIGHTS = (8, 2, 3, 2, 1, 1, 1)

@@ -3,9 +3,7 @@
 import asyncio
 import re
 import shutil
-import socket
 import subprocess
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +13,7 @@ from redis import Redis
 
 from app.services import find_server
 from tasks.settings import Settings
+from tests.proxy import Proxy, Streams, free_port
 
 PASSWORD = "a+b/c"
 URL_PASSWORD = "a%2Bb%2Fc"
@@ -87,17 +86,11 @@ class OwnRedis:
         return Redis(port=self.port, password=password, retry=patient(), protocol=2)
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
-class BadLine:
-    """Passes bytes between two ports of 127.0.0.1, as badly as told. Use it as a context manager."""
+class BadLine(Proxy):
+    """Passes bytes between two ports of 127.0.0.1, as badly as told."""
 
     def __init__(self, server_port: int) -> None:
-        self.port = 0
+        super().__init__()
         self.delay = 0.0
         """Seconds that each piece takes, either way."""
         self.bytes_per_second = 0.0
@@ -108,21 +101,6 @@ class BadLine:
         """What the server says its version is; empty for the truth."""
         self._server_port = server_port
         self._writers: set[asyncio.StreamWriter] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="bad line")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        listening = asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result()
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
     @property
     def url(self) -> str:
@@ -144,46 +122,31 @@ class BadLine:
             for writer in self._writers:
                 writer.close()
 
-        self._loop.call_soon_threadsafe(close)
+        self.loop.call_soon_threadsafe(close)
 
-    async def _end(self) -> None:
-        self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+    async def connect(self) -> Streams:
+        return await asyncio.open_connection("127.0.0.1", self._server_port)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
-        except OSError:
-            writer.close()
-            return
-        ends = {writer, inner_writer}
-        self._writers |= ends
-        ways = [
-            asyncio.ensure_future(self._pass(reader, inner_writer, lambda data: data)),
-            asyncio.ensure_future(self._pass(inner_reader, writer, self._told)),
-        ]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            for end in ends:
-                end.close()
-            self._writers -= ends
+    async def up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._pass(reader, writer, lambda data: data)
+
+    async def down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._pass(reader, writer, self._told)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]
     ) -> None:
-        with suppress(ConnectionError):
-            while data := await reader.read(4096):
-                while self.holds:
-                    await asyncio.sleep(0.05)
-                await self._slowly(len(data))
-                writer.write(change(data))
-                await writer.drain()
+        self._writers.add(writer)
+        try:
+            with suppress(ConnectionError):
+                while data := await reader.read(4096):
+                    while self.holds:
+                        await asyncio.sleep(0.05)
+                    await self._slowly(len(data))
+                    writer.write(change(data))
+                    await writer.drain()
+        finally:
+            self._writers.discard(writer)
 
     def _slowly(self, size: int) -> Awaitable[None]:
         rate = size / self.bytes_per_second if self.bytes_per_second else 0.0

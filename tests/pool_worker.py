@@ -2,13 +2,20 @@
 
 import logging
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 from redis import Redis
 
 from tasks.broker_url import celery_broker_url
 from tasks.planning import CPU_QUEUE
 from tasks.queues import BROKER_PREFIX, get_app
 from tasks.settings import get_settings
+from tests.system import ROOT
 
 HOLD = "tests.hold"
 
@@ -24,6 +31,33 @@ def held_tasks(url: str, number: int, first: int = 0) -> None:
         app.conf.broker_transport_options = {"global_keyprefix": BROKER_PREFIX}
         for task in range(first, first + number):
             app.send_task(HOLD, (task,), queue=CPU_QUEUE)
+
+
+def url_of(redis: Redis) -> str:
+    """The address of the server that a client of a unix socket talks to."""
+    return f"unix://{redis.connection_pool.connection_kwargs['path']}"
+
+
+@contextmanager
+def pool_worker(url: str, folder: Path, **settings: str) -> Iterator[psutil.Popen]:
+    """Such a worker without a home; its log is in the folder.
+
+    `url` is redis-py's; settings go by their name in the environment.
+    """
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "SHOEBOX_REDIS_URL": url,
+        "SHOEBOX_DATA_DIR": str(folder / "data"),
+        **settings,
+    }
+    with (folder / "log").open("wb") as log:
+        command = [sys.executable, "-m", "tests.pool_worker"]
+        started = psutil.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        yield started
+    finally:
+        started.send_signal(signal.SIGTERM)
+        started.wait()
 
 
 def main() -> None:

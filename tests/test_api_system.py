@@ -1,7 +1,6 @@
 """The HTTP API of a whole running system: a file in, its events and result, the table out, an orderly end."""
 
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,15 +9,10 @@ from pathlib import Path
 import httpx
 
 from tests.api import parsed_events
+from tests.proxy import free_port
 from tests.system import ROOT, System
 
 LETTER = "Rechnung Nr. 17\nDatum: 03.02.2026\nNordlicht Energie GmbH\nRechnungsbetrag 119,00 EUR\n"
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def serve(system: System, port: int, log: Path, *options: str) -> subprocess.Popen[bytes]:

@@ -1,9 +1,6 @@
 """How many processes a worker has: by load, memory and time; and a real worker that grows and shrinks."""
 
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +11,7 @@ from redis import Redis
 from tasks import pool_scaling
 from tasks.pool_scaling import PoolSize, available_memory, shortage
 from tasks.settings import Settings
-from tests.system import ROOT
+from tests.pool_worker import held_tasks, pool_worker, url_of
 from tests.test_services import eventually
 
 GIB = 2**30
@@ -100,25 +97,15 @@ def test_the_limit_of_a_container_counts(tmp_path: Path) -> None:
 
 @pytest.fixture
 def worker(redis: Redis, tmp_path: Path) -> Iterator[psutil.Process]:
-    """A worker of the cpu queue of up to three processes, without a home."""
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "SHOEBOX_REDIS_URL": f"unix://{redis.connection_pool.connection_kwargs['path']}",
-        "SHOEBOX_DATA_DIR": str(tmp_path / "data"),
+    """A worker of up to three processes, which are not kept for long."""
+    settings = {
         "SHOEBOX_CPU_CONCURRENCY": "3",
         "SHOEBOX_CPU_IDLE_SECONDS": "0.5",
         "SHOEBOX_CPU_FREE_MEMORY_BYTES": "0",
         "SHOEBOX_CPU_LOAD_PER_CORE": "0",
     }
-    with (tmp_path / "log").open("wb") as log:
-        started = subprocess.Popen(
-            [sys.executable, "-m", "tests.pool_worker"], env=environment, stdout=log, stderr=log
-        )
-    try:
-        yield psutil.Process(started.pid)
-    finally:
-        started.send_signal(signal.SIGTERM)
-        started.wait()
+    with pool_worker(url_of(redis), tmp_path, **settings) as worker:
+        yield worker
 
 
 def test_a_real_worker_grows_shrinks_and_grows_again_after_its_link_was_cut(
@@ -131,9 +118,7 @@ def test_a_real_worker_grows_shrinks_and_grows_again_after_its_link_was_cut(
 
     def hold(number: int) -> None:
         """So many tasks that wait until they are let go, all of which must run at the same time."""
-        from tests.pool_worker import held_tasks
-
-        held_tasks(f"unix://{redis.connection_pool.connection_kwargs['path']}", number)
+        held_tasks(url_of(redis), number)
         eventually(lambda: redis.llen("held") == number)
 
     hold(3)

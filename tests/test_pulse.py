@@ -1,9 +1,6 @@
 """A process of a worker's pool that hangs so hard that not even its threads run."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,35 +10,20 @@ from redis import Redis
 
 from tasks import pulse
 from tasks.pulse import PulseWatch
-from tests.pool_worker import held_tasks
-from tests.system import ROOT
+from tests.pool_worker import held_tasks, pool_worker, url_of
 from tests.test_services import eventually
-
-
-def url_of(redis: Redis) -> str:
-    return f"unix://{redis.connection_pool.connection_kwargs['path']}"
 
 
 @pytest.fixture
 def worker(redis: Redis, tmp_path: Path) -> Iterator[psutil.Process]:
-    """A worker of the cpu queue with one process, without a home."""
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "SHOEBOX_REDIS_URL": url_of(redis),
-        "SHOEBOX_DATA_DIR": str(tmp_path / "data"),
+    """A worker with one process, whose units count as lost soon."""
+    settings = {
         "SHOEBOX_CPU_CONCURRENCY": "1",
         "SHOEBOX_LEASE_SECONDS": "2",
         "SHOEBOX_GRACE_SECONDS": "1",
     }
-    with (tmp_path / "log").open("wb") as log:
-        started = subprocess.Popen(
-            [sys.executable, "-m", "tests.pool_worker"], env=environment, stdout=log, stderr=log
-        )
-    try:
-        yield psutil.Process(started.pid)
-    finally:
-        started.send_signal(signal.SIGTERM)
-        started.wait()
+    with pool_worker(url_of(redis), tmp_path, **settings) as worker:
+        yield worker
 
 
 def test_a_process_that_is_stopped_for_good_is_replaced_and_what_waits_behind_it_runs(

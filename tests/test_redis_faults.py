@@ -1,11 +1,6 @@
 """Faults of Redis and a real worker: it must outlive them with its processes, and take work again."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,8 +8,7 @@ import pytest
 from tasks.planning import CPU_QUEUE
 from tasks.queues import BROKER_PREFIX, broker_lists
 from tests.own_redis import PASSWORD, OwnRedis
-from tests.pool_worker import held_tasks
-from tests.system import ROOT
+from tests.pool_worker import held_tasks, pool_worker
 from tests.test_services import eventually
 
 RIGHTS = "~shoebox:* +@all -@admin -@dangerous +info"
@@ -26,26 +20,6 @@ def own(tmp_path: Path) -> Iterator[OwnRedis]:
     (tmp_path / "redis").mkdir()
     with OwnRedis(tmp_path / "redis") as server:
         yield server
-
-
-@contextmanager
-def worker_of(url: str, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A worker of the cpu queue with one process, whose log is in the folder."""
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "SHOEBOX_REDIS_URL": url,
-        "SHOEBOX_DATA_DIR": str(folder / "data"),
-        "SHOEBOX_CPU_CONCURRENCY": "1",
-    }
-    with (folder / "log").open("wb") as log:
-        started = subprocess.Popen(
-            [sys.executable, "-m", "tests.pool_worker"], env=environment, stdout=log, stderr=log
-        )
-    try:
-        yield started
-    finally:
-        started.send_signal(signal.SIGTERM)
-        started.wait()
 
 
 def test_a_worker_outlives_what_redis_does(own: OwnRedis, tmp_path: Path) -> None:
@@ -64,7 +38,7 @@ def test_a_worker_outlives_what_redis_does(own: OwnRedis, tmp_path: Path) -> Non
         held_tasks(url, 1, number)
         eventually(lambda: boss.lpush("go", 1) and held(number))
 
-    with worker_of(url, tmp_path) as worker:
+    with pool_worker(url, tmp_path, SHOEBOX_CPU_CONCURRENCY="1") as worker:
         held_tasks(url, 1)
         eventually(lambda: held(0))
 

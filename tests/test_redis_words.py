@@ -21,7 +21,8 @@ from tasks.ledger import Ledger
 from tasks.redis_words import redis_words, refusal_of
 from tasks.settings import Settings, get_settings
 from tasks.steady_beat import SteadyScheduler
-from tests.own_redis import PASSWORD, BadLine, OwnRedis, free_port
+from tests.own_redis import PASSWORD, BadLine, OwnRedis
+from tests.proxy import free_port
 from tests.redis_faults import Ground
 from tests.tls_proxy import TlsProxy
 

@@ -23,11 +23,12 @@ from tasks.units import outstanding
 from tests.chaos.audit import Audit
 from tests.chaos.clock import Clock
 from tests.chaos.disk import Disk
-from tests.chaos.link import Link, LinkState, free_port
+from tests.chaos.link import Link, LinkState
 from tests.chaos.reference import Reference
 from tests.chaos.window import Window
 from tests.elsewhere import HeadlessWorker, children_of
 from tests.ollama import ModelSpec, OllamaDouble
+from tests.proxy import free_port
 from tests.system import System
 
 _MODELS = (
