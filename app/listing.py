@@ -70,8 +70,13 @@ def make_row(document: DocumentRow) -> Row:
         mime=document.mime,
         path=os.fsencode(os.fsdecode(document.path)).decode("utf-8", "backslashreplace"),
         sha256=document.sha256,
-        added_at=datetime.fromtimestamp(document.added_at, UTC).isoformat(timespec="seconds"),
+        added_at=when(document.added_at),
     )
+
+
+def when(seconds: float) -> str:
+    """A time as ISO 8601, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def field_dict(field: Field, sureness: Sureness, pages: Mapping[int, Page]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from app.plain_text import shortened, visible
 from tasks.documents import FINAL_STATES, State
@@ -64,7 +64,18 @@ def wait_for(home: Home, ids: Iterable[str], check_services: Callable[[], None])
             waiter.wait()
 
 
-def has_ended(document: DocumentRow) -> bool:
+class Standing(Protocol):
+    """How a document stands: a row of the ledger, or an overview of one."""
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def provisional(self) -> bool: ...
+    @property
+    def message(self) -> str: ...
+
+
+def has_ended(document: Standing) -> bool:
     """Whether nothing more comes for now: ended, or waiting for a language model that is away."""
     waits_for_model = document.state is State.WAITING and document.provisional and bool(document.message)
     return document.state in FINAL_STATES or waits_for_model

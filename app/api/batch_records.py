@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from app.api.batch_models import Aggregate, Batch, BatchHead, BatchItemOut, BatchList, CategorySum
 from app.api.models import Document, RefusedFile
 from app.api.problems import ApiError
-from app.api.records import documents_by_id, when
+from app.api.records import documents_by_id
+from app.listing import when
 from tasks.amounts import sums_by_currency
 from tasks.batches import BatchItem, BatchRow, batch, batch_items, batches
 from tasks.documents import State

@@ -1,7 +1,6 @@
 """From the ledger to what the API answers."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 from app.api.finding_models import Classified, Summarised
@@ -17,9 +16,9 @@ from app.api.models import (
     TextOut,
 )
 from app.api.problems import ApiError
-from app.listing import full_record, page_dict
+from app.listing import full_record, page_dict, when
 from app.progress import has_ended
-from tasks.documents import FINAL_STATES, State
+from tasks.documents import State
 from tasks.ledger import DocumentRow, Ledger
 from tasks.overview import Overview, overviews
 
@@ -40,17 +39,6 @@ def row_of(ledger: Ledger, document: str) -> DocumentRow:
     raise no_document(document)
 
 
-def when(seconds: float) -> str:
-    """A time as ISO 8601, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def _ended(one: Overview) -> bool:
-    """As `has_ended`, of an overview."""
-    waits_for_model = one.state is State.WAITING and one.provisional and bool(one.message)
-    return one.state in FINAL_STATES or waits_for_model
-
-
 def document_of_overview(one: Overview) -> Document:
     """A row of the table."""
     reading = one.progress
@@ -59,7 +47,7 @@ def document_of_overview(one: Overview) -> Document:
         name=one.name,
         state=one.state,
         stage=one.stage,
-        ended=_ended(one),
+        ended=has_ended(one),
         message=one.message,
         remedy=one.remedy,
         urgent=one.urgent,
