@@ -51,8 +51,8 @@ def carry_out(settings: Settings, job: Job) -> Reply:
         ShoeboxError: nothing could be done, in words.
     """
     match job.request:
-        case StartServices():
-            reply = _start_services(settings, job)
+        case StartServices() as request:
+            reply = _start_services(settings, job, request)
         case AddFiles() as request:
             reply = _add(settings, job, request)
         case Cancel() | Retry() | Remove() | SetUrgent() | Accept() as request:
@@ -74,10 +74,10 @@ def carry_out(settings: Settings, job: Job) -> Reply:
     return reply
 
 
-def _start_services(settings: Settings, job: Job) -> Reply:
+def _start_services(settings: Settings, job: Job, request: StartServices) -> Reply:
     from app import services
 
-    result = services.up(settings)
+    result = services.up(settings, asked_at=request.asked_at)
     return Reply(job.number, ok=True, message="Already up." if result.already_up else "Up.")
 
 

@@ -5,8 +5,9 @@ Both ends are the same version on the same machine, so the form is that of these
 """
 
 import json
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +17,10 @@ from tasks.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class StartServices:
-    """Start Redis and the local workers if they are not running."""
+    """Start Redis and the local workers if they are not running and were not stopped since."""
+
+    asked_at: float = field(default_factory=time.time, compare=False)
+    """Seconds since the epoch. The clerk may come to it late: after its UI has gone and `down` was run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,6 +269,17 @@ def test_down_leaves_nothing_running_and_can_be_repeated(settings: Settings) -> 
         redis_url(settings)
 
 
+def test_down_stands_against_what_was_asked_for_before_it(settings: Settings) -> None:
+    """As by a clerk that comes to its first request when its terminal has long been closed."""
+    folders.prepare_folders(settings)
+    asked_at = time.time()
+    down(settings)
+    with pytest.raises(ServiceError, match=r"stopped meanwhile.*\./run\.sh up"):
+        up(settings, PROGRAMS, asked_at=asked_at)
+    assert nothing_left(settings)
+    assert not up(settings, PROGRAMS, asked_at=time.time()).already_up
+
+
 def test_down_without_a_data_directory_does_nothing(settings: Settings) -> None:
     assert not down(settings).was_running
     assert not settings.data_dir.exists()

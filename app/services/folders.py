@@ -4,8 +4,9 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tasks.broker_url import check_private, redis_config_path, runtime_dir, runtime_link
@@ -138,6 +139,27 @@ def remove_runtime_dir(settings: Settings) -> None:
         runtime_link(settings).unlink()
     for number in run_dir(settings).glob("*.pid"):
         number.unlink(missing_ok=True)
+
+
+def note_stop(settings: Settings) -> None:
+    """Remember that the services were told to stop now. On a full disk that is not remembered."""
+    if run_dir(settings).is_dir():
+        with suppress(OSError):
+            _stop_mark(settings).touch(mode=0o600)
+            now = time.time()  # the file system's own time of day lags by some milliseconds
+            os.utime(_stop_mark(settings), (now, now))
+
+
+def stopped_at(settings: Settings) -> float:
+    """When they were told to stop last, in seconds since the epoch; 0 if never."""
+    try:
+        return _stop_mark(settings).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _stop_mark(settings: Settings) -> Path:
+    return run_dir(settings) / "stopped"
 
 
 @contextmanager

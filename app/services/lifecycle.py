@@ -45,13 +45,25 @@ class DownResult:
     """Processes that did not end when asked."""
 
 
-def up(settings: Settings, programs: Sequence[Program] | None = None, timeout: float = 60.0) -> UpResult:
+def up(
+    settings: Settings,
+    programs: Sequence[Program] | None = None,
+    timeout: float = 60.0,
+    asked_at: float | None = None,
+) -> UpResult:
     """Start Redis and the workers, and wait until all of them run. Does nothing if they do.
 
     A run that was broken off is completed. After an error nothing is left running that was not there before.
 
+    Args:
+        settings: whose services.
+        programs: other ones than the usual.
+        timeout: seconds until all have to run.
+        asked_at: when that was asked for, in seconds since the epoch, if not just now: a `down` that came
+            after it stands.
+
     Raises:
-        ServiceError: something does not start; says which, why, and what to do.
+        ServiceError: something does not start; says which, why, and what to do. Or they were stopped since.
         ConfigError: the ledger was written by a newer version.
     """
     wanted = default_programs(settings) if programs is None else tuple(programs)
@@ -59,6 +71,8 @@ def up(settings: Settings, programs: Sequence[Program] | None = None, timeout: f
     if programs is None:
         _prepare_ledger(settings)
     with folders.services_lock(settings):
+        if asked_at is not None and folders.stopped_at(settings) > asked_at:
+            raise ServiceError("The services were stopped meanwhile.", "Start them with ./run.sh up.")
         found = bool(supervisors(service_processes(settings)))
         try:
             if not found:
@@ -154,6 +168,7 @@ def _did_not_start(settings: Settings, program: ProgramState) -> ServiceError:
 def down(settings: Settings) -> DownResult:
     """Stop everything `up` started, orphans of a killed supervisor included, and wait until all has ended."""
     with folders.services_lock(settings):
+        folders.note_stop(settings)
         return _stop(settings)
 
 
