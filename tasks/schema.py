@@ -271,4 +271,25 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX answered_by_age ON answered (at);
     """,
+    """
+    -- When it was planned; 0 for what an older version planned.
+    ALTER TABLE units ADD COLUMN planned_at REAL NOT NULL DEFAULT 0;
+    CREATE TABLE tallies (                      -- counts that never go down, whatever is removed
+        name TEXT NOT NULL,
+        labels TEXT NOT NULL,                   -- JSON list, in the order of the metric's labels
+        value REAL NOT NULL,
+        PRIMARY KEY (name, labels)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER tally_document_in AFTER INSERT ON documents BEGIN
+        INSERT INTO tallies VALUES ('documents_added_total', '[]', 1)
+            ON CONFLICT (name, labels) DO UPDATE SET value = value + 1;
+    END;
+    CREATE TRIGGER tally_document_ended AFTER UPDATE OF state ON documents
+        WHEN new.state != old.state
+            AND new.state IN ('done', 'review', 'failed', 'quarantined', 'cancelled')
+    BEGIN
+        INSERT INTO tallies VALUES ('documents_ended_total', json_array(new.state), 1)
+            ON CONFLICT (name, labels) DO UPDATE SET value = value + 1;
+    END;
+    """,
 )

@@ -57,6 +57,8 @@ class UnitRow:
     swaps: int = 0
     """Models that had to be loaded for it."""
     swap_seconds: float = 0.0
+    planned_at: float = 0.0
+    """In seconds since the epoch; 0 where an older version planned it."""
 
     @property
     def is_llm(self) -> bool:
@@ -85,7 +87,8 @@ def plan_units(ledger: Ledger, document: DocumentRow, plans: Iterable[UnitPlan])
     for plan in plans:
         cursor = ledger.db.execute(
             "INSERT INTO units (document, seq, stage, position, queue, model, params, result_key, urgent,"
-            " state, attempts) SELECT ?, ?, ?, 1 + coalesce(max(position), 0), ?, ?, ?, ?, ?, ?, ?"
+            " state, attempts, planned_at)"
+            " SELECT ?, ?, ?, 1 + coalesce(max(position), 0), ?, ?, ?, ?, ?, ?, ?, ?"
             " FROM units WHERE document = ? AND stage = ?",
             (
                 document.id,
@@ -98,6 +101,7 @@ def plan_units(ledger: Ledger, document: DocumentRow, plans: Iterable[UnitPlan])
                 document.urgent,
                 State.WAITING,
                 plan.attempts,
+                time.time(),
                 document.id,
                 plan.stage,
             ),

@@ -29,6 +29,7 @@ from tasks.results import apply_result, put_calls, put_given_category, put_unrea
 from tasks.review import model_failure, review_reasons
 from tasks.said import CATEGORY, standing
 from tasks.settings import Settings
+from tasks.tallies import tally_run
 from tasks.units import (
     UnitPlan,
     UnitRow,
@@ -65,6 +66,7 @@ class Way:
             document = self._document(ended.document)
             put_calls(self.ledger, document, ended, outcome.calls)
             failure = outcome.failure or self._enter_result(document, ended, outcome)
+            tally_run(self.ledger, self.settings, ended, outcome, failure)
             if failure is not None:
                 self._enter_failure(document, ended, failure, outcome.worker)
             elif ended.is_llm:
