@@ -3,9 +3,10 @@
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.plain_text import shortened
+from tasks.errors import ConfigError
 from tasks.gpu import VISIBLE_DEVICES, Gpu, visible_gpus
 from tasks.planning import CPU_QUEUE, GPU_QUEUE
 
@@ -13,6 +14,7 @@ HEADLESS_QUEUES = (CPU_QUEUE, GPU_QUEUE)
 """What a machine without files serves. Without a GPU too: OCR and large models are slow there, not
 impossible, and home gives a unit to the worker that is free."""
 _NAME_CELLS = 40
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class PlannedWorker:
     """The only one that it may see; None leaves the environment as it is."""
     number: int | None = None
     """Tells the workers of one queue apart, where there are several."""
+    metrics_port: int = 0
+    """Where it serves its numbers; 0: it does not."""
 
     def name(self, identity: str = "") -> str:
         """The worker's name, such as `gpu`, `gpu-1` or, with an identity, `gpu-3f9a1c07-1`."""
@@ -33,13 +37,22 @@ class PlannedWorker:
     @property
     def environment(self) -> dict[str, str]:
         """What its environment has beside ours."""
-        return {VISIBLE_DEVICES: self.gpu.uuid} if self.gpu else {}
+        environment = {VISIBLE_DEVICES: self.gpu.uuid} if self.gpu else {}
+        if self.metrics_port:
+            environment["SHOEBOX_METRICS_PORT"] = str(self.metrics_port)
+        return environment
 
 
-def plan_workers(queues: Sequence[str], found: Sequence[Gpu] | None = None) -> tuple[PlannedWorker, ...]:
+def plan_workers(
+    queues: Sequence[str], found: Sequence[Gpu] | None = None, metrics_port: int = 0
+) -> tuple[PlannedWorker, ...]:
     """A worker for each queue, and for `gpu` one for each GPU that may be used, or one without any.
 
-    Asks the driver, unless the GPUs that it `found` are given.
+    Asks the driver, unless the GPUs that it `found` are given. With a `metrics_port` the first worker serves
+    its numbers there, and each further one on the next port.
+
+    Raises:
+        ConfigError: there are not so many ports.
     """
     planned: list[PlannedWorker] = []
     for queue in queues:
@@ -47,6 +60,13 @@ def plan_workers(queues: Sequence[str], found: Sequence[Gpu] | None = None) -> t
             planned += _gpu_workers(visible_gpus() if found is None else found)
         else:
             planned.append(PlannedWorker(queue))
+    if metrics_port:
+        planned = [replace(one, metrics_port=port) for port, one in enumerate(planned, metrics_port)]
+        if planned[-1].metrics_port > _LAST_PORT:
+            raise ConfigError(
+                f"Metrics of {len(planned)} workers need as many ports from {metrics_port} on.",
+                "Set metrics_port to a smaller number.",
+            )
     return tuple(planned)
 
 
@@ -71,6 +91,12 @@ def serving_line(planned: Sequence[PlannedWorker], cpu_slots: int) -> str:
         else:
             parts.append(f"{queue} with {cpu_slots} at a time" if queue == CPU_QUEUE else queue)
     return f"Serving {', and '.join(parts)}."
+
+
+def metrics_line(planned: Sequence[PlannedWorker], host: str) -> str:
+    """Where which worker's numbers are, in a line."""
+    ports = ", ".join(f"{one.name()} on port {one.metrics_port}" for one in planned)
+    return f"Numbers for Prometheus at {shortened(host, _NAME_CELLS)}: {ports}."
 
 
 def _gpu_words(found: Sequence[Gpu | None]) -> str:

@@ -23,6 +23,7 @@ from tasks.learned_costs import note_payload
 from tasks.ledger import Ledger
 from tasks.lifeline import SUPERVISED
 from tasks.logs import about_order
+from tasks.metrics.worker import note_run
 from tasks.orders import Order, Outcome, ReadParams, image_pages
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE
 from tasks.publishing import publish_record, publish_unit
@@ -350,8 +351,10 @@ def report_loss(
     order = Order.model_validate(kwargs["order"])
     with about_order(order):
         log.error("%s: its process was lost: %s", order.task_id, failure.message)
+        outcome = Outcome(issue=order.issue, failure=failure)
+        note_run(order, outcome)
         try:
-            exchange().put_outcome(order, Outcome(issue=order.issue, failure=failure))
+            exchange().put_outcome(order, outcome)
         except RedisError as error:
             log.warning("%s: lost its child. %s", order.task_id, redis_words(error))
             return

@@ -91,6 +91,8 @@ class Presence(Value):
     """Where its OCR engine is loaded now: `cpu`, or a GPU such as `gpu:0`; empty if it is not loaded."""
     image_classifiers: tuple[ImageClassifier, ...] = Field(default=(), max_length=MAX_ANNOUNCED)
     """Those that it can run, if it serves the gpu queue."""
+    metrics: str = Field(default="", max_length=_MAX_NAME)
+    """Where it serves its numbers, as host and port; empty if it does not."""
 
 
 class ExtractParams(Value):

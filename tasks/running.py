@@ -15,6 +15,7 @@ from tasks.engines.llm.base import CallTrace
 from tasks.errors import FileError, ShoeboxError
 from tasks.exchange import Exchange
 from tasks.logs import about_order
+from tasks.metrics.worker import note_run
 from tasks.orders import Order, Outcome, Swap
 from tasks.redis_words import SaidOnce, redis_words
 from tasks.turns import begin_unit
@@ -130,6 +131,7 @@ def _run_unit(
         outcome = outcome.model_copy(
             update={"result": ended.result, "calls": ended.calls, "swaps": ended.swaps}
         )
+    note_run(order, outcome)
     publish_outcome(exchange, order, outcome)
     ending = outcome.failure.kind if outcome.failure else "done"
     log.info("%s: %s of %s: %s in %.2f s", order.task_id, order.stage, order.document, ending, seconds)

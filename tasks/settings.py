@@ -251,6 +251,12 @@ class Settings(BaseSettings):
     api_hosts: tuple[str, ...] = ()
     """Names under which clients without a token may call the API, beside localhost and 127.0.0.1."""
 
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Where the workers of this machine serve numbers for Prometheus: the first of them on this port, each
+    further one on the next; see docs/monitoring.md. 0: they do not. The API always serves /metrics."""
+    metrics_host: str = "127.0.0.1"
+    """The address that they listen on. Another than 127.0.0.1 asks for the token of the API."""
+
     keys: dict[str, str] = Field(default_factory=dict)
     """Keys of the terminal UI, by the id of the action: `{"intray.retry": "ctrl+r"}`."""
 

@@ -13,6 +13,7 @@ from tasks.homes import fit, homes_up
 from tasks.leaving import give_back_units
 from tasks.ledger import Ledger
 from tasks.logs import configure
+from tasks.metrics.worker import begin_in_child, note_presence, served_at
 from tasks.model_watch import ModelWatch
 from tasks.notify.outbox import open_channels
 from tasks.orders import Presence
@@ -93,6 +94,7 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
         from billiard.process import current_process
 
         start_pulse(current_process().index)
+        begin_in_child(current_process().index)
 
     # Not before its unit counts as lost: a process that is only slow ends its unit itself until then.
     end_hung_children(settings.lease_seconds + settings.grace_seconds)
@@ -267,9 +269,11 @@ def _announce(
                     "ocr_device": told(),
                     "image_classifiers": classifiers.seen if classifiers else (),
                     "version_problem": problem,
+                    "metrics": served_at(),
                 }
             )
             exchange().announce_presence(presence, _PRESENCE_SECONDS)
+            note_presence(presence)
         except RedisError as error:
             said.wrong(redis_words(error))
         else:

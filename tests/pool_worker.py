@@ -7,17 +7,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 from redis import Redis
 
 from tasks.broker_url import celery_broker_url
+from tasks.orders import Order
 from tasks.planning import CPU_QUEUE
 from tasks.queues import BROKER_PREFIX, get_app
 from tasks.settings import get_settings
 from tests.system import ROOT
 
 HOLD = "tests.hold"
+HELD_UNIT = "tests.unit"
 
 
 def held_tasks(url: str, number: int, first: int = 0) -> None:
@@ -31,6 +34,15 @@ def held_tasks(url: str, number: int, first: int = 0) -> None:
         app.conf.broker_transport_options = {"global_keyprefix": BROKER_PREFIX}
         for task in range(first, first + number):
             app.send_task(HOLD, (task,), queue=CPU_QUEUE)
+
+
+def held_unit(url: str, order: Order) -> None:
+    """Send a unit, which is run as any other: it enters itself in `held` and waits for an entry in `go`."""
+    from celery import Celery
+
+    with Celery(broker=celery_broker_url(url)) as app:
+        app.conf.broker_transport_options = {"global_keyprefix": BROKER_PREFIX}
+        app.send_task(HELD_UNIT, kwargs={"order": order.model_dump(mode="json")}, queue=CPU_QUEUE)
 
 
 def url_of(redis: Redis) -> str:
@@ -62,7 +74,10 @@ def pool_worker(url: str, folder: Path, **settings: str) -> Iterator[psutil.Pope
 
 def main() -> None:
     """Serve the cpu queue as `tasks.worker.serve` does."""
-    from tasks.worker import serve
+    from app.metrics.worker import serve_metrics
+    from tasks.celery_tasks import exchange
+    from tasks.running import UnitResult, run_unit
+    from tasks.worker import processes, serve
 
     logging.basicConfig(level=logging.INFO)
 
@@ -73,7 +88,18 @@ def main() -> None:
         redis.blpop("go")
         redis.rpush("ended", number)
 
-    serve(CPU_QUEUE, "cpu", get_settings())
+    @get_app().task(name=HELD_UNIT)
+    def unit(order: dict[str, Any]) -> None:
+        def work(_: list[bytes]) -> UnitResult:
+            hold.run(order["unit"])
+            return UnitResult({})
+
+        run_unit(exchange(), Order.model_validate(order), 30, "cpu@test", work, needs_payload=False)
+
+    settings = get_settings()
+    if settings.metrics_port:
+        serve_metrics(settings, CPU_QUEUE, processes(CPU_QUEUE, settings))
+    serve(CPU_QUEUE, "cpu", settings)
 
 
 if __name__ == "__main__":

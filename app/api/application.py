@@ -14,14 +14,14 @@ from app.api.description import openapi
 from app.api.gate import Gate
 from app.api.models import PathIn
 from app.api.problems import Problems
-from app.api.routes import asking, batches, decisions, documents, finding, service, streams, texts
+from app.api.routes import asking, batches, decisions, documents, finding, metrics, service, streams, texts
 from app.api.service import Service
 from tasks.errors import ShoeboxError
 from tasks.settings import Settings
 from tasks.version import VERSION
 
-ROUTERS = (documents, decisions, streams, finding, asking, texts, batches, service)
-"""Modules with a `router`. What else is served, such as /metrics, is one more."""
+ROUTERS = (documents, decisions, streams, finding, asking, texts, batches, service, metrics)
+"""Modules with a `router`. What else is served is one more."""
 
 
 def create_app(settings: Settings, token: str, *, needs_token: bool) -> FastAPI:

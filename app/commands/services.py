@@ -200,6 +200,8 @@ def _capabilities(worker: dict[str, Any]) -> Iterator[str]:
     ]
     if known:
         yield f"runs on {', '.join(known)}"
+    if worker["metrics"]:
+        yield f"numbers for Prometheus at {shortened(worker['metrics'], _CELLS)}"
     if worker["version_problem"]:
         yield shortened(worker["version_problem"], _PROBLEM_CELLS)
 

@@ -14,9 +14,17 @@ _QUEUES = ("home", "cpu", "gpu")
 @click.command()
 @click.option("--queues", default=None, help="Which queues to serve, with commas; by default cpu,gpu.")
 @click.option("--redis", "redis_url", default=None, help="Address of home's Redis (or SHOEBOX_REDIS_URL).")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(1, 65535),
+    default=None,
+    help="Serve numbers for Prometheus: the first process on this port, each further one on the next.",
+)
 @click.option("--name", default=None, hidden=True, help="Be one worker process of this name.")
 @click.option("--local", is_flag=True, hidden=True, help="It is one of a home's own.")
-def worker(queues: str | None, redis_url: str | None, name: str | None, local: bool) -> None:
+def worker(
+    queues: str | None, redis_url: str | None, metrics_port: int | None, name: str | None, local: bool
+) -> None:
     """Help a home from this or another machine until stopped by Ctrl-C or SIGTERM.
 
     The queue gpu is served by a process for each NVIDIA GPU. Units in hand are finished first; stopping twice
@@ -27,6 +35,9 @@ def worker(queues: str | None, redis_url: str | None, name: str | None, local: b
 
     die_with_parent()
     wanted = _wanted_queues(queues)
+    if metrics_port is not None:
+        os.environ["SHOEBOX_METRICS_PORT"] = str(metrics_port)
+        get_settings.cache_clear()
     if redis_url is not None:
         _hide_address(redis_url, queues)
     settings = get_settings()
@@ -37,6 +48,11 @@ def worker(queues: str | None, redis_url: str | None, name: str | None, local: b
     from tasks.worker import serve
 
     await_redis(settings, for_ever=True)
+    if settings.metrics_port:
+        from app.metrics.worker import serve_metrics
+        from tasks.worker import processes
+
+        serve_metrics(settings, wanted[0], processes(wanted[0], settings))
     serve(wanted[0], _local_name(name, settings) if local else name, settings, __version__)
 
 
@@ -75,13 +91,15 @@ def _serve_headless(settings: Settings, queues: tuple[str, ...]) -> int:
     from app.headless import serve_all
     from app.joining import await_redis, check_version, say
     from app.worker_identity import worker_identity
-    from app.worker_plan import plan_workers, serving_line
+    from app.worker_plan import metrics_line, plan_workers, serving_line
 
     await_redis(settings)
     check_version(settings, __version__)
-    planned = plan_workers(queues)
+    planned = plan_workers(queues, metrics_port=settings.metrics_port)
     with worker_identity(settings) as identity:
         say(serving_line(planned, settings.cpu_concurrency))
+        if settings.metrics_port:
+            say(metrics_line(planned, settings.metrics_host))
         return serve_all(planned, identity)
 
 

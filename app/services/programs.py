@@ -69,7 +69,7 @@ def default_programs(settings: Settings) -> tuple[Program, ...]:
         return shoebox(name, *arguments, environment=planned.environment)
 
     workers = (
-        *map(worker, plan_workers((HOME_QUEUE, CPU_QUEUE, GPU_QUEUE))),
+        *map(worker, plan_workers((HOME_QUEUE, CPU_QUEUE, GPU_QUEUE), metrics_port=settings.metrics_port)),
         shoebox("beat", "_beat"),
         shoebox("watch", "_watch"),
         *((shoebox("scaler", "_scaler"),) if settings.extra_worker_command else ()),
