@@ -325,13 +325,29 @@ def test_looking_waits_for_no_writer_and_no_writer_for_it(
                 ledger.db.execute("PRAGMA busy_timeout = 0")
                 ledger.update_document(document, state=State.REVIEW)
 
-        other.db.set_trace_callback(lambda sql: writes_meanwhile(sql) if "min(planned_at)" in sql else None)
+        other.db.set_trace_callback(
+            lambda sql: writes_meanwhile(sql) if "FROM documents GROUP" in sql else None
+        )
         scrape = look(other, settings)
     assert seen and scrape.value("shoebox_documents", state="failed") == 1
     assert look(ledger, settings).value("shoebox_documents", state="review") == 1
 
 
-def test_a_closed_circuit_and_a_missing_model_are_told(desk: Desk, settings: Settings) -> None:
+def test_no_scrape_reads_a_whole_table(desk: Desk, settings: Settings, ledger: Ledger) -> None:
+    desk.read(INVOICE)
+    asked: list[str] = []
+    ledger.db.set_trace_callback(asked.append)
+    ledger_values(ledger, settings, NOW)
+    ledger.db.set_trace_callback(None)
+    questions = [sql for sql in asked if sql.startswith("SELECT")]
+    assert len(questions) > 5
+    for sql in questions:
+        steps = [row["detail"] for row in ledger.db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+        scans = {step for step in steps if step.startswith("SCAN") and "INDEX" not in step}
+        assert scans <= {"SCAN tallies"}, sql
+
+
+def test_an_open_circuit_and_a_missing_model_are_told(desk: Desk, settings: Settings) -> None:
     desk.see_models()
     scrape = look(desk.ledger, settings)
     assert scrape.value("shoebox_model_server_up") == 1

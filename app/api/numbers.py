@@ -63,6 +63,7 @@ class Numbers:
 
         self._ledger, self._redis = Source("the ledger", ledger), Source("Redis", redis)
         self._disk = Source("the disk", disk)
+        self._writer = service.disk
         self._lock = asyncio.Lock()
         self._values: Values = {}
         self._taken_at = float("-inf")
@@ -74,7 +75,7 @@ class Numbers:
                 self._values = await self._collected()
                 self._taken_at = time.monotonic()
             values = self._values
-        return exposition(HOME_METRICS, values, accept)
+        return await self._writer.run(lambda _: exposition(HOME_METRICS, values, accept))
 
     async def _collected(self) -> Values:
         begun = time.monotonic()

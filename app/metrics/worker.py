@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -28,6 +29,8 @@ _AGAIN_SECONDS = 5.0
 """Until a port that was taken is tried again: the worker before may not have ended quite."""
 _SILENCE_SECONDS = 5.0
 """A client that sends nothing for so long is given up."""
+_PATIENCE_SECONDS = 20.0
+"""And one that has not got its answer by then, however it asks."""
 _MOST_CLIENTS = 8
 """At the same time."""
 
@@ -133,15 +136,25 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer a client."""
+        """Answer a client, for so long as there is patience with it."""
+        patience = threading.Timer(_PATIENCE_SECONDS, _cut_off, (request,))
+        patience.daemon = True
+        patience.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            patience.cancel()
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - its parent's form
         """A client that went away is nothing to tell of."""
         log.debug("a client of the numbers went away", exc_info=True)
+
+
+def _cut_off(request: socket.socket) -> None:
+    """End a connection under the thread that waits for it."""
+    with suppress(OSError):  # it has just ended
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

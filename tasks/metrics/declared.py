@@ -122,7 +122,10 @@ _WORKER = (
     ),
     *RUNS,
     _gauge("redis_up", "1 if Redis took this worker's sign of life within the last ten seconds."),
-    _gauge("model_server_up", "1 if it reaches a language model. Not on the home queue."),
+    _gauge(
+        "model_server_up",
+        "1 if it reaches a language model. Not on the home queue, nor with the offline engine.",
+    ),
     _gauge("version_fits", "1 if it has the version of the homes that are up."),
     _gauge("gpu_utilisation_ratio", "What the driver says of a GPU that it may use, 0 to 1.", "gpu"),
     _gauge("gpu_memory_bytes", "Memory of that GPU.", "gpu"),

@@ -1,9 +1,10 @@
 """How a unit that was run is counted. The same at home, in the ledger, and by the worker that ran it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tasks.documents import Failure, Stage
 from tasks.engines import OFFLINE
+from tasks.engines.llm.base import CallTrace
 from tasks.image_classifiers import LOOK_PREFIX
 from tasks.metrics.declared import BUCKETS, FAILURE_KINDS, OTHER
 from tasks.orders import Outcome
@@ -40,7 +41,7 @@ def run_increments(
         kind = failure.kind if failure.kind in FAILURE_KINDS else OTHER
         yield "unit_failures_total", (stage.value, kind), 1
     if outcome.calls:
-        yield from _calls(outcome, model)
+        yield from call_increments(model, outcome.calls)
     for swap in outcome.swaps:
         loaded = model_label(swap.loaded) if swap.loaded in {model, PADDLEOCR} else OTHER
         yield "model_loads_total", (loaded,), 1
@@ -66,15 +67,15 @@ def _duration(stage: Stage, engine: str, seconds: float) -> Iterator[Increment]:
     yield f"{DURATION}_sum", (stage.value, engine), seconds
 
 
-def _calls(outcome: Outcome, model: str) -> Iterator[Increment]:
-    """The unit's model is the label: what a trace calls it is the word of another machine."""
+def call_increments(model: str, calls: Sequence[CallTrace]) -> Iterator[Increment]:
+    """What calls to a model add. `model` is the label: what a trace calls it is another machine's word."""
     label = (model_label(model),)
-    yield "model_calls_total", label, len(outcome.calls)
     sums = {
-        "model_call_errors_total": sum(bool(call.error) for call in outcome.calls),
-        "prompt_tokens_total": sum(_tokens(call.prompt_tokens) for call in outcome.calls),
-        "cached_prompt_tokens_total": sum(_tokens(call.cached_tokens or 0) for call in outcome.calls),
-        "completion_tokens_total": sum(_tokens(call.reply_tokens) for call in outcome.calls),
+        "model_calls_total": len(calls),
+        "model_call_errors_total": sum(bool(call.error) for call in calls),
+        "prompt_tokens_total": sum(_tokens(call.prompt_tokens) for call in calls),
+        "cached_prompt_tokens_total": sum(_tokens(call.cached_tokens or 0) for call in calls),
+        "completion_tokens_total": sum(_tokens(call.reply_tokens) for call in calls),
     }
     for name, amount in sums.items():
         if amount:

@@ -6,12 +6,13 @@ Off until `switch_on`, which must be called before the pool is forked; then ever
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from tasks.engines import llm_engine_name
+from tasks.engines import OFFLINE, llm_engine_name
+from tasks.engines.llm.base import CallTrace
 from tasks.metrics.declared import WORKER_PREFIX
-from tasks.metrics.runs import Key, run_increments
+from tasks.metrics.runs import Key, call_increments, run_increments
 from tasks.metrics.shared import Place, SharedCounts
 from tasks.orders import Order, Outcome, Presence
 from tasks.planning import HOME_QUEUE
@@ -57,10 +58,12 @@ class WorkerNumbers:
     Args:
         queue: that it serves.
         processes: of its pool at most.
+        asks_models: whether its units may need a language model.
     """
 
-    def __init__(self, queue: str, processes: int) -> None:
+    def __init__(self, queue: str, processes: int, *, asks_models: bool = True) -> None:
         self.queue = queue
+        self._asks_models = asks_models
         self.counts = SharedCounts(processes + 1)
         self.mine = self.counts.place(processes)
         """Where the main process counts."""
@@ -87,7 +90,7 @@ class WorkerNumbers:
         yield ("info", (self.queue, seen.version)), 1
         yield ("slots", ()), seen.slots
         yield ("version_fits", ()), not seen.version_problem
-        if self.queue != HOME_QUEUE:
+        if self._asks_models:
             yield ("model_server_up", ()), not seen.llm_problem
         for number, gpu in enumerate(seen.gpus):
             label = (str(number),)
@@ -107,7 +110,8 @@ _served_at = ""
 def switch_on(queue: str, processes: int) -> WorkerNumbers:
     """Begin to count, in the main process, before the pool is forked."""
     global _numbers, _place  # noqa: PLW0603 - what a fork shares with its parent can only be a module's
-    _numbers = WorkerNumbers(queue, processes)
+    asks_models = queue != HOME_QUEUE and get_settings().engine != OFFLINE
+    _numbers = WorkerNumbers(queue, processes, asks_models=asks_models)
     _place = _numbers.mine
     return _numbers
 
@@ -153,6 +157,13 @@ def note_run(order: Order, outcome: Outcome) -> None:
         for name, labels, amount in run_increments(
             order.stage, order.model, outcome, outcome.failure, engine
         ):
+            _place.add(name, labels, amount)
+
+
+def note_calls(model: str, calls: Sequence[CallTrace]) -> None:
+    """A model was called for a question, which is no unit: home does not count these."""
+    if _place is not None and calls:
+        for name, labels, amount in call_increments(model, calls):
             _place.add(name, labels, amount)
 
 

@@ -12,6 +12,7 @@ from tasks.engines.llm.base import LlmError, LlmErrorKind
 from tasks.engines.llm.calls import Caller
 from tasks.engines.llm.tokens import TokenEstimate
 from tasks.errors import ShoeboxError
+from tasks.metrics.worker import note_calls
 from tasks.question_road import Entry, EntryKind, QuestionPayload, QuestionRoad
 from tasks.running import LeaseKeeper
 from tasks.settings import Settings
@@ -88,6 +89,7 @@ def _ask(payload: QuestionPayload, telling: "_Telling", patience: "_Patience", s
         passages = extract(payload.question, payload.passages, error.message)
         return passages.model_copy(update={"calls": tuple(caller.calls)})
     finally:
+        note_calls(payload.model, caller.calls)
         client.close()
 
 
