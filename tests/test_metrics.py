@@ -207,6 +207,7 @@ def home(redis: Redis, tmp_path: Path) -> Settings:
     with Ledger.open(settings) as ledger:
         announce_home(exchange, ledger.home)
         Desk(ledger, settings, tmp_path).read(INVOICE)
+        save_circuit(ledger, load_circuit(ledger).succeeded())
     return settings
 
 
@@ -345,6 +346,12 @@ def test_no_scrape_reads_a_whole_table(desk: Desk, settings: Settings, ledger: L
         steps = [row["detail"] for row in ledger.db.execute(f"EXPLAIN QUERY PLAN {sql}")]
         scans = {step for step in steps if step.startswith("SCAN") and "INDEX" not in step}
         assert scans <= {"SCAN tallies"}, sql
+
+
+def test_nobody_is_told_of_a_model_server_that_was_never_there(desk: Desk, settings: Settings) -> None:
+    assert "shoebox_model_server_up" not in look(desk.ledger, settings).names
+    save_circuit(desk.ledger, load_circuit(desk.ledger).succeeded())
+    assert look(desk.ledger, settings).value("shoebox_model_server_up") == 0
 
 
 def test_an_open_circuit_and_a_missing_model_are_told(desk: Desk, settings: Settings) -> None:

@@ -12,6 +12,7 @@ import pytest
 from redis import Redis
 
 from app.api.access import Access
+from app.commands.services import _metrics
 from app.metrics import worker as serving
 from app.metrics.worker import _Served
 from app.services import default_programs
@@ -246,6 +247,29 @@ def test_a_port_that_is_taken_costs_the_numbers_until_it_is_free(
             taken.close()
             eventually(lambda: scraped(port))
     assert caplog.text.count("Numbers are not served") == 1 and str(port) in caplog.text
+
+
+def test_a_token_that_others_can_read_costs_the_numbers_not_the_worker(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(serving, "switch_on", lambda queue, _: begun.append(queue))
+    settings.data_dir.mkdir()
+    (settings.data_dir / "api.token").write_text("t" * 43)
+    (settings.data_dir / "api.token").chmod(0o644)
+    serving.serve_metrics(settings, "cpu", 1)
+    assert not begun and "Numbers are not served" in caplog.text and "can be read by others" in caplog.text
+
+
+def test_status_names_who_should_serve_numbers_and_does_not(settings: Settings) -> None:
+    here = presence("cpu").model_copy(update={"host": socket.gethostname()})
+    well = here.model_copy(update={"worker": "home@box", "metrics": "127.0.0.1:9810"})
+    wanted = settings.model_copy(update={"metrics_port": 9810})
+    assert _metrics(wanted, [here, well, presence("gpu")]) == {
+        "at": {"home@box": "127.0.0.1:9810"},
+        "missing": ["cpu@box"],
+    }
+    assert _metrics(settings, [here])["missing"] == []
 
 
 def test_clients_that_say_nothing_or_say_it_slowly_keep_nobody_out_for_long(

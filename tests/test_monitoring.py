@@ -11,6 +11,7 @@ import yaml
 from redis import Redis
 
 from app.metrics.page import metrics_table
+from tasks.circuit import load_circuit, save_circuit
 from tasks.exchange import Exchange
 from tasks.homes import announce_home
 from tasks.ledger import Ledger
@@ -64,6 +65,7 @@ def said(redis: Redis, tmp_path: Path) -> dict[str, set[str]]:
     announce_workers(Exchange(redis))
     with Ledger.open(settings) as ledger:
         announce_home(Exchange(redis), ledger.home)
+        save_circuit(ledger, load_circuit(ledger).succeeded())
     with api_client(settings) as api:
         pages = (api.get("/metrics").content, full_worker_page())
     names: dict[str, set[str]] = {name: {*labels} for name, labels in OF_PROMETHEUS.items()}

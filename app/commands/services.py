@@ -64,6 +64,7 @@ def status(as_json: bool) -> None:
         "notices": _notices(settings),
         "alerts": _alerts(settings),
         "extra_workers": _extra_workers(settings) if found.running else None,
+        "metrics": _metrics(settings, presences),
     }
     if as_json:
         click.echo(json.dumps(facts, indent=1))
@@ -113,6 +114,17 @@ def _extra_workers(settings: Settings) -> dict[str, Any] | None:
         return None
     with Ledger.open(settings) as ledger:
         return extra_workers_note(ledger).model_dump()
+
+
+def _metrics(settings: Settings, presences: "list[Presence]") -> dict[str, Any]:
+    """Where workers serve numbers for Prometheus, and which of this machine should but do not."""
+    import socket
+
+    here = [one for one in presences if settings.metrics_port and one.host == socket.gethostname()]
+    return {
+        "at": {one.worker: one.metrics for one in presences if one.metrics},
+        "missing": [one.worker for one in here if not one.metrics],
+    }
 
 
 def _language_model(settings: Settings) -> str:
@@ -176,6 +188,8 @@ def _print_status(facts: dict[str, Any]) -> None:
     click.echo(f"Documents: {counts or 'none yet'}")
     if extra := facts["extra_workers"]:
         click.echo(f"Extra workers: {extra['running']} running. {visible(extra['problem'])}".rstrip())
+    for worker in facts["metrics"]["missing"]:
+        click.echo(f"{visible(worker)} serves no numbers for Prometheus; its log says why: ./run.sh logs")
     for alert in facts["alerts"]:
         click.echo(f"Alert: {visible(alert['words'])}")
     for problem in facts["notices"] + facts["problems"]:

@@ -129,10 +129,10 @@ def _units(ledger: Ledger, settings: Settings, now: float) -> Series:
 
 
 def _models(ledger: Ledger, settings: Settings) -> Series:
-    """Whether the models that settings and recipes name can be asked."""
-    if settings.engine == OFFLINE:
-        return
+    """Whether the models that settings and recipes name can be asked; nothing where nobody expects any."""
     circuit = load_circuit(ledger)
+    if circuit.known.problem and not circuit.is_expected(settings):
+        return
     paused = {model_label(model) for model in circuit.paused_models}
     yield ("model_server_up", ()), not circuit.known.problem
     yield ("model_server_circuit_open", ()), circuit.is_paused

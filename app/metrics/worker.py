@@ -10,10 +10,9 @@ import time
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import ConfigError
+from tasks.errors import ServiceError
 from tasks.metrics.declared import WORKER_METRICS
 from tasks.metrics.exposition import exposition
 from tasks.metrics.worker import WorkerNumbers, note_served_at, switch_on
@@ -43,25 +42,33 @@ def serve_metrics(settings: Settings, queue: str, processes: int) -> None:
         queue: that it serves.
         processes: of its pool at most.
 
+    Where that cannot be, it is said in the log.
+    """
+    try:
+        access = _access(settings)
+    except (ImportError, ServiceError) as error:
+        log.warning("Numbers are not served: %s", error)
+        return
+    from celery.signals import worker_process_init, worker_ready
+
+    served = _Served(settings, switch_on(queue, processes), access)
+    worker_ready.connect(served.begin, weak=False)
+    worker_process_init.connect(served.close_here, weak=False)
+
+
+def _access(settings: Settings) -> "Access":
+    """Who may ask: the rule of the API, and its token.
+
     Raises:
-        ConfigError: the packages for this are not installed.
+        ImportError: the packages of the extra `api` are not installed.
         ServiceError: the token cannot be used.
     """
-    if find_spec("prometheus_client") is None or find_spec("starlette") is None:
-        raise ConfigError(
-            "metrics_port is set, but prometheus-client or starlette is not installed.",
-            "Install Shoebox with its extra `api`, or set metrics_port to 0.",
-        )
-    from celery.signals import worker_process_init, worker_ready
+    import prometheus_client  # noqa: F401 - whether it is there
 
     from app.api.access import Access, is_loopback, load_token
 
     needs_token = settings.api_needs_token or not is_loopback(settings.metrics_host)
-    access = Access(settings, load_token(settings), needs_token=needs_token)
-    served = _Served(settings, switch_on(queue, processes), access)
-
-    worker_ready.connect(served.begin, weak=False)
-    worker_process_init.connect(served.close_here, weak=False)
+    return Access(settings, load_token(settings), needs_token=needs_token)
 
 
 class _Served:

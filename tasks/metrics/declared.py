@@ -94,7 +94,7 @@ _HOME = (
     _gauge("queue_workers", "Workers that are up and have the version of this home.", "queue"),
     _gauge("queue_unfit_workers", "Workers that are up with another version: they get nothing.", "queue"),
     _gauge("queue_slots", "Units that the workers run at the same time.", "queue"),
-    _gauge("model_server_up", "1 if some worker reaches a language model. Not with the offline engine."),
+    _gauge("model_server_up", "1 if some worker reaches a language model. Not where none is expected."),
     _gauge("model_server_circuit_open", "1 while nothing is sent to the model server after failures."),
     _gauge("model_up", "1 if some worker has announced this model of the settings or recipes.", "model"),
     _gauge("model_circuit_open", "1 while nothing is sent to this model after failures.", "model"),
