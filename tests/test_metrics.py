@@ -21,7 +21,7 @@ from tasks.documents import FINAL_STATES, Failure, Stage, State
 from tasks.exchange import Exchange
 from tasks.homes import announce_home
 from tasks.ledger import DocumentRow, Ledger
-from tasks.metrics.declared import FAILURE_KINDS, HOME_METRICS, Kind
+from tasks.metrics.declared import FAILURE_KINDS, HOME_METRICS, OTHER, Kind
 from tasks.metrics.exposition import OPEN_METRICS, exposition
 from tasks.orders import Outcome, Swap
 from tasks.settings import Settings
@@ -29,6 +29,7 @@ from tasks.units import mark_queued, units_of
 from tests.api import BEARER, ELSEWHERE, api_client, in_loop
 from tests.metrics import Scrape, announce_workers, call, parsed, presence
 from tests.pool_worker import url_of
+from tests.system import ROOT
 from tests.test_corrections import INVOICE, Desk
 
 NOW = 2_000_000_000.0
@@ -250,6 +251,14 @@ def test_names_are_as_prometheus_wants_them() -> None:
         assert not re.search(r"milli|minutes|percent|megabytes|_ms", metric.name)
         assert metric.help.endswith(".") and "\n" not in metric.help
     assert all(module.__name__.startswith("app.api.routes.") for module in ROUTERS)
+
+
+def test_every_kind_of_failure_has_a_series() -> None:
+    """Their list stands where a failure is described."""
+    source = (ROOT / "tasks" / "documents.py").read_text(encoding="utf-8")
+    described = source.partition("class Failure(Value)")[2].partition("message: str")[0]
+    kinds = set(re.findall(r"`([a-z ]+)`", described))
+    assert len(kinds) > 5 and kinds == {*FAILURE_KINDS} - {OTHER}
 
 
 def test_nothing_on_the_page_comes_from_a_document(desk: Desk, settings: Settings) -> None:

@@ -9,9 +9,11 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from redis import Redis
 
 from app.api.access import Access
+from app.commands import working
 from app.commands.services import _metrics
 from app.metrics import worker as serving
 from app.metrics.worker import _Served
@@ -286,6 +288,24 @@ def test_clients_that_say_nothing_or_say_it_slowly_keep_nobody_out_for_long(
 
 
 # ---------------------------------------------------------------- several on one machine
+
+
+def test_the_option_goes_before_the_setting_and_reaches_every_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[tuple[int, str]] = []
+
+    def serve(settings: Settings, queues: tuple[str, ...]) -> int:
+        ran.append((settings.metrics_port, os.environ["SHOEBOX_METRICS_PORT"]))
+        return len(queues) - 2
+
+    monkeypatch.setattr("app.commands.working._serve_headless", serve)
+    for what in ("tasks.lifeline.die_with_parent", "tasks.logs.configure"):  # of a process of its own
+        monkeypatch.setattr(what, lambda *_: None)
+    monkeypatch.setenv("SHOEBOX_METRICS_PORT", "9000")
+    done = CliRunner().invoke(working.worker, ["--metrics-port", "9810"])
+    assert (done.exit_code, ran) == (0, [(9810, "9810")]), done.output
+    assert CliRunner().invoke(working.worker, ["--metrics-port", "0"]).exit_code == 2
 
 
 def test_each_worker_of_a_machine_has_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,8 @@ _HEAD_BYTES = 2 * _NUMBER.size
 """How many series there are; the process that is at a task now, 0 if none."""
 _SERIES = 255
 """In one place. What comes beyond is not counted: somebody is making names up."""
-_KEY_BYTES = 120
+_KEY_BYTES = 320
+"""Of a name and its labels as JSON: names of models may have 200 characters."""
 _RECORD_BYTES = _KEY_BYTES + 8
 _PLACE_BYTES = _HEAD_BYTES + _SERIES * _RECORD_BYTES
 _VALUE = struct.Struct("<d")
