@@ -19,6 +19,7 @@ from app.services import find_server, status
 from app.services.folders import MIN_FREE_BYTES
 from app.services.redis_client import ask_redis, redis_place
 from app.services.redis_data import damage_note
+from app.share_check import check_data_place
 from app.trust_check import check_ledger, check_trust
 from tasks.errors import ConfigError, ExitCode, ShoeboxError
 from tasks.meaning.standing import standing_line
@@ -44,6 +45,7 @@ def run_checks(settings: Settings) -> list[Check]:
         check_python,
         check_packages,
         check_data_dir,
+        check_data_place,
         check_ledger,
         check_trust,
         check_redis,

@@ -24,8 +24,12 @@ _PROBLEM_CELLS = 200
 def up() -> None:
     """Start Redis and the local workers in the background, if they are not running."""
     from app import services
+    from app.share_check import REMEDY, share_of
 
-    result = services.up(get_settings())
+    settings = get_settings()
+    if warning := share_of(settings):
+        click.echo(f"Warning: {visible(warning)}. {REMEDY}", err=True)
+    result = services.up(settings)
     word = "Already up" if result.already_up else "Up"
     click.echo(f"{word}: {', '.join(result.programs)} (Redis {result.redis_version}).")
 
