@@ -58,6 +58,8 @@ def test_what_is_missing_is_fetched_and_made_and_the_second_time_nothing_is(
     assert again.stderr == ""
     asked = {call.path for call in double.calls()[before:]}
     assert asked <= {"/api/tags", "/api/ps", "/api/show", "/api/version"}
+    assert "shoebox-large takes about " in again.stdout
+    assert "with a context of 16,384 tokens." in again.stdout
 
 
 def test_models_that_are_missing_and_cannot_be_fetched_are_named(

@@ -45,12 +45,15 @@ def models(names: tuple[str, ...], check: bool, as_json: bool) -> None:
             refused = _set_up(cast("OllamaClient", client), list(wanted), settings)
         found = client.models()
         probes = _probe_used(client, found, list(wanted), settings, anew=not check)
+        sizes = _sizes(cast("OllamaClient", client), wanted, settings) if settings.engine != "openai" else []
     except LlmError as error:
         raise ServiceError(error.message, error.remedy) from error
     finally:
         client.close()
     _show(found, probes, wanted, settings, as_json=as_json)
     if not as_json:
+        for line in sizes:
+            click.echo(visible(line))
         _raise_missing(_missing(found, wanted), refused)
 
 
@@ -113,6 +116,15 @@ def _probe_used(
             if known := ledger.meta(note):
                 results[model.name] = Probe.model_validate_json(known).words()
     return results
+
+
+def _sizes(client: "OllamaClient", wanted: Iterable[str], settings: Settings) -> list[str]:
+    """What the used models are expected to take of memory, by their files and contexts, in words."""
+    from tasks.routing import context_of
+
+    found = ((name, client.memory.footprint(name, context_of(name, settings))) for name in wanted)
+    words = "{} takes about {:.1f} GB with a context of {:,} tokens."
+    return [words.format(name, model.bytes / 1e9, model.num_ctx) for name, model in found if model.bytes]
 
 
 def _set_up(client: "OllamaClient", wanted: list[str], settings: Settings) -> dict[str, str]:
