@@ -80,3 +80,36 @@ def test_each_capability_is_shown_by_something() -> None:
     ]
     assert len(rows) > 40
     assert bare == []
+
+
+OTHERS = {"test", "bench", "install"}
+"""What run.sh does itself."""
+
+
+def _commands(page: Path) -> list[list[str]]:
+    """What pages say to type after `./run.sh`, in words: code in lines and in blocks."""
+    text = page.read_text(encoding="utf-8")
+    said = re.findall(r"\./run\.sh +([a-z][^`\n|;)#]*)", text)
+    return [re.split(r"\s+", one.strip()) for one in said]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_option_exists(page: Path) -> None:
+    from app.cli import shoebox
+
+    for first, *words in _commands(page):
+        name = first.rstrip(".,:")
+        if name in OTHERS:
+            continue
+        assert name in shoebox.commands, (name, words)
+        known = {option for parameter in shoebox.commands[name].params for option in parameter.opts}
+        given = {re.split(r"[=.,]", word)[0] for word in words if word.startswith("--")}
+        assert given <= known | {"--help"}, (name, given - known)
+
+
+def test_every_command_is_in_the_readme() -> None:
+    from app.cli import shoebox
+
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Commands")[2].partition("\n## ")[0]
+    told = set(re.findall(r"`([a-z]+)", "".join(re.findall(r"^\|[^|]*\|", table, re.MULTILINE))))
+    assert {name for name in shoebox.commands if not name.startswith("_")} - told == set()
