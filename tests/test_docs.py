@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from docs import make_reference
+
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
@@ -113,3 +115,9 @@ def test_every_command_is_in_the_readme() -> None:
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Commands")[2].partition("\n## ")[0]
     told = set(re.findall(r"`([a-z]+)", "".join(re.findall(r"^\|[^|]*\|", table, re.MULTILINE))))
     assert {name for name in shoebox.commands if not name.startswith("_")} - told == set()
+
+
+def test_commands_and_settings_are_described_as_they_are() -> None:
+    """If not: `python -m docs.make_reference`."""
+    assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == make_reference.commands_page()
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == make_reference.settings_page()
