@@ -5,16 +5,18 @@ import os
 import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
 from app.api.problems import ApiError
+from app.listening import is_loopback
 from app.services.folders import clear_refusals
 from tasks.errors import ServiceError
 from tasks.settings import Settings
+
+__all__ = ("OPEN_PATHS", "Access", "Caller", "is_loopback", "load_token", "token_path")
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
 """Answered without a token: probes have none. They say nothing of documents."""
@@ -66,18 +68,6 @@ def _make_token(path: Path) -> None:
             new.replace(path)
     finally:
         new.unlink(missing_ok=True)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is one that only this machine reaches."""
-    if host == "localhost":
-        return True
-    try:
-        address = ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
-from urllib.parse import quote
 
 from starlette.responses import StreamingResponse
 
 from app.api.problems import ApiError
-from app.plans.names import safe_file_name
+from app.disposition import disposition
 from tasks.ledger import DocumentRow
 from tasks.reading.kinds import Kind
 from tasks.settings import Settings
@@ -73,10 +72,3 @@ async def _pieces(file: IO[bytes], left: int, disk: "Pool[None]") -> AsyncIterat
                 return
             left -= len(piece)
             yield piece
-
-
-def disposition(name: str) -> str:
-    """A Content-Disposition from which no name can break out (RFC 6266)."""
-    safe = safe_file_name(name)
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in " ._-()") else "_" for c in safe)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"

@@ -1,7 +1,6 @@
 """The process that serves the API: its socket, its limits, and its orderly end."""
 
 import asyncio
-import errno
 import logging
 import socket
 from collections.abc import Iterator
@@ -11,13 +10,16 @@ from typing import TYPE_CHECKING
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app.api.access import is_loopback, load_token
+from app.api.access import load_token
 from app.api.application import create_app
+from app.listening import address_of, bound_socket, is_loopback
 from tasks.errors import ServiceError
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+__all__ = ("DrainingServer", "ImpatientProtocol", "address_of", "bound_socket", "serve")
 
 DRAIN_SECONDS = 10
 """For requests under way, from SIGTERM to their end."""
@@ -25,7 +27,6 @@ HEADER_SECONDS = 15.0
 """A connection on which no whole request has come for so long is closed."""
 _HEADER_BYTES = 32 * 1024
 _KEEP_ALIVE_SECONDS = 30
-_WAITING_CONNECTIONS = 1_024
 
 
 class ImpatientProtocol(H11Protocol):
@@ -76,57 +77,6 @@ class DrainingServer(Server):
         with super().capture_signals():
             yield
             self._captured_signals.clear()
-
-
-def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens.
-
-    Raises:
-        ServiceError: the port is taken or not allowed, or the address is none of this machine's.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (socket.gaierror, UnicodeError) as error:
-        raise ServiceError(f"{host!r} is no address.", "Name one of this machine's with --host.") from error
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_WAITING_CONNECTIONS)
-    except OSError as error:
-        listener.close()
-        raise _refused(host, port, error) from error
-    return listener
-
-
-def _refused(host: str, port: int, error: OSError) -> ServiceError:
-    match error.errno:
-        case errno.EADDRINUSE:
-            return ServiceError(
-                f"Port {port} of {host} is taken by another program.",
-                "End that, or name another port with --port.",
-            )
-        case errno.EACCES:
-            return ServiceError(
-                f"Port {port} may not be used by everybody.", "Name one above 1023 with --port."
-            )
-        case errno.EADDRNOTAVAIL:
-            return ServiceError(
-                f"{host} is no address of this machine.",
-                "Name one of its own with --host, or 0.0.0.0 for all.",
-            )
-        case _:
-            return ServiceError(
-                f"{host}, port {port}: {error.strerror}.", "Name another with --host and --port."
-            )
-
-
-def address_of(listener: socket.socket) -> str:
-    """Where a socket listens, as the beginning of a URL."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(settings: Settings, listener: socket.socket, host: str) -> None:
