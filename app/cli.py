@@ -22,6 +22,7 @@ from app.commands import (
     services,
     serving,
     watching,
+    web,
     working,
 )
 from app.plain_text import visible_lines
@@ -67,6 +68,7 @@ for _command in (
     *decisions.COMMANDS,
     *services.COMMANDS,
     *serving.COMMANDS,
+    *web.COMMANDS,
     *working.COMMANDS,
     *searching.COMMANDS,
     *asking.COMMANDS,

@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 from shutil import which
+from typing import BinaryIO
 
 from app.plain_text import visible
 from app.private_files import users_umask
@@ -51,6 +52,27 @@ def open_original(path: bytes) -> None:
             f"{command} cannot be started: {error.strerror}.", f"The file is at {shown}"
         ) from error
     threading.Thread(target=viewer.wait, daemon=True).start()  # or it would stay in the table of processes
+
+
+def original_file(path: bytes) -> BinaryIO:
+    """An original, opened to be handed to somebody's browser.
+
+    Raises:
+        FileError: the file is gone, cannot be read, or is no regular file.
+    """
+    shown = visible(os.fsdecode(path))
+    try:
+        # Without waiting: a pipe that lies there by now would never open.
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    except OSError as error:
+        raise FileError(
+            f"{shown} cannot be opened: {error.strerror}.",
+            "It was there when it was read; if it was moved, add it again from its new place.",
+        ) from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise FileError(f"{shown} is no regular file.", "Nothing was opened.")
+    return file
 
 
 def _viewer() -> str | None:

@@ -218,6 +218,11 @@ def clerk_log(settings: Settings) -> Path:
     return settings.log_dir / "clerk.log"
 
 
+def web_log(settings: Settings) -> Path:
+    """What the terminal UI says on standard error when it runs in a browser, which has none."""
+    return settings.log_dir / "web.log"
+
+
 def request_line(number: int, request: Request) -> str:
     """A request as a line; `number` comes back with its notes and its reply."""
     return json.dumps([number, type(request).__name__, asdict(request)]) + "\n"

@@ -132,8 +132,9 @@ class DocumentActions(ShoeboxScreen):
         return list(self.chosen)
 
     def action_open_original(self) -> None:
-        """Open the file itself in the desktop's viewer."""
+        """Open the file itself in the desktop's viewer; in a browser, have that save it."""
         from app.opening import open_original
+        from app.tui.browser import deliver_original
         from tasks.errors import ShoeboxError
 
         rows = self._chosen_rows
@@ -142,11 +143,14 @@ class DocumentActions(ShoeboxScreen):
             self._none_of("open")
             return
         try:
-            open_original(document.path)
+            if self.app.is_web:
+                deliver_original(self.app, document)
+            else:
+                open_original(document.path)
         except ShoeboxError as error:
             self.shell.say(f"{error.message}\n{error.remedy}", severity="error")
         else:
-            self.shell.say(f"{document.name} is being opened.")
+            self.shell.say(f"{document.name} is being {'downloaded' if self.app.is_web else 'opened'}.")
 
     def action_copy(self) -> None:
         """Copy the text of the documents to the clipboard."""

@@ -22,6 +22,7 @@ from app.requests import AddFiles, CorrectSimilar, Note, Problem, Reply, Request
 from app.tui.any_bytes import accept_any_bytes
 from app.tui.arrival import choose
 from app.tui.background import in_background
+from app.tui.browser import KEYS as BROWSER_KEYS
 from app.tui.clerk import ClerkClient
 from app.tui.feed import Link, follow
 from app.tui.keymap import problems_of
@@ -108,7 +109,7 @@ class ShoeboxApp(App[None]):
 
     def _begin(self) -> None:
         """What can wait until the first frame is on the screen."""
-        self.set_keymap(self.settings.keys)
+        self.set_keymap({**(BROWSER_KEYS if self.is_web else {}), **self.settings.keys})
         for problem in problems_of(self.settings.keys):
             self.say(problem, title="Setting `keys`", severity="warning")
         self._follow_events()

@@ -15,8 +15,13 @@ _LOOK_SECONDS = 1.0
 def end_with_terminal(app: "App[Any]") -> None:
     """End the process at once when its terminal is closed, on a hang-up signal or without one.
 
-    Nothing is lost by that: the UI only shows, and the clerk finishes what it was asked.
+    In a browser, whose server ends it in order: when that server was killed. Nothing is lost by it: the UI
+    only shows, and the clerk finishes what it was asked.
     """
+    if app.is_web:
+        server = os.getppid()
+        app.set_interval(_LOOK_SECONDS, lambda: None if os.getppid() == server else _end())
+        return
     if not sys.__stdin__ or not sys.__stdin__.isatty():
         return
     terminal = sys.__stdin__.fileno()
