@@ -8,8 +8,10 @@ from typing import NoReturn
 import click
 
 from app import __version__
+from app.called import as_called, own_name
 from app.commands import (
     asking,
+    completing,
     decisions,
     documents,
     logs,
@@ -25,6 +27,7 @@ from app.commands import (
     web,
     working,
 )
+from app.completion import VARIABLE
 from app.plain_text import visible_lines
 from app.private_files import be_private
 from tasks.errors import ExitCode, ShoeboxError
@@ -79,6 +82,7 @@ for _command in (
     models.models,
     *logs.COMMANDS,
     *machine.COMMANDS,
+    *completing.COMMANDS,
 ):
     shoebox.add_command(_command)
 
@@ -90,7 +94,7 @@ def main() -> NoReturn:
     be_private()
     begin_command()
     try:
-        shoebox(standalone_mode=False, prog_name="./run.sh")
+        shoebox(standalone_mode=False, prog_name=own_name(), complete_var=VARIABLE)
     except ShoeboxError as error:
         _fail(error.message, error.remedy, error.exit_code)
     except click.exceptions.Exit as leaving:
@@ -130,9 +134,9 @@ def _fail(message: str, remedy: str, code: ExitCode) -> NoReturn:
     if is_json():  # a program in the background: its last words go where its others went
         logging.getLogger("shoebox.process").critical("%s %s", message, remedy)
     else:
-        click.echo(f"shoebox: {visible_lines(message)}", err=True)
+        click.echo(f"shoebox: {visible_lines(as_called(message, shoebox.commands))}", err=True)
         if remedy:
-            click.echo(f"         {visible_lines(remedy)}", err=True)
+            click.echo(f"         {visible_lines(as_called(remedy, shoebox.commands))}", err=True)
     if code is ExitCode.CONFIG:
         from app.services.programs import outlast_start
 

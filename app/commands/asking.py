@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app import completion
 from app.commands.documents import json_option
 from app.plain_text import visible, visible_lines
 from tasks.errors import ExitCode, NotFoundError
@@ -29,7 +30,7 @@ _LOOK_SECONDS = 0.3
 
 @click.command()
 @click.argument("question")
-@click.argument("names", metavar="[DOCUMENT...]", nargs=-1)
+@click.argument("names", metavar="[DOCUMENT...]", nargs=-1, shell_complete=completion.documents)
 @click.option(
     "--search", "query", default="", help="Read the documents that this search finds; see `search`."
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app import completion
 from app.commands.documents import BAD_STATES, open_home, start_services, wait_for_all
 from app.commands.remembered import agreed_changes
 from app.plain_text import visible
@@ -25,7 +26,7 @@ def _find_all(home: "Home", names: tuple[str, ...], states: frozenset[State] | N
 
 
 @click.command()
-@click.argument("names", metavar="DOCUMENT...", nargs=-1)
+@click.argument("names", metavar="DOCUMENT...", nargs=-1, shell_complete=completion.documents)
 @click.option("--all", "everything", is_flag=True, help="All that failed, were quarantined or cancelled.")
 @click.option("--urgent", is_flag=True, help="Before everything that is not urgent.")
 @click.option("--wait", is_flag=True, help="Show progress and return when all have been read.")
@@ -53,7 +54,7 @@ def retry(names: tuple[str, ...], everything: bool, urgent: bool, wait: bool) ->
 
 
 @click.command()
-@click.argument("names", metavar="DOCUMENT...", nargs=-1)
+@click.argument("names", metavar="DOCUMENT...", nargs=-1, shell_complete=completion.documents)
 @click.option("--all", "everything", is_flag=True, help="All that wait or are being read.")
 def cancel(names: tuple[str, ...], everything: bool) -> None:
     """Stop reading documents. `retry` takes them up again."""
@@ -66,7 +67,7 @@ def cancel(names: tuple[str, ...], everything: bool) -> None:
 
 
 @click.command()
-@click.argument("names", metavar="DOCUMENT...", nargs=-1, required=True)
+@click.argument("names", metavar="DOCUMENT...", nargs=-1, required=True, shell_complete=completion.documents)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(names: tuple[str, ...], yes: bool) -> None:
     """Forget documents: their text, fields and results. The original files stay where they are."""
@@ -83,7 +84,7 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
 
 
 @click.command(context_settings={"ignore_unknown_options": True})  # an amount may begin with a minus
-@click.argument("name", metavar="DOCUMENT")
+@click.argument("name", metavar="DOCUMENT", shell_complete=completion.documents)
 @click.argument("field")
 @click.argument("value")
 @click.option(
@@ -117,7 +118,7 @@ def correct(name: str, field: str, value: str, similar: bool | None) -> None:
 
 
 @click.command()
-@click.argument("names", metavar="DOCUMENT...", nargs=-1, required=True)
+@click.argument("names", metavar="DOCUMENT...", nargs=-1, required=True, shell_complete=completion.documents)
 def accept(names: tuple[str, ...]) -> None:
     """Say that documents are right as they are. Their values count as confirmed by you."""
     with open_home(get_settings()) as home:
@@ -127,7 +128,7 @@ def accept(names: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("names", metavar="DOCUMENT...", nargs=-1, required=True)
+@click.argument("names", metavar="DOCUMENT...", nargs=-1, required=True, shell_complete=completion.documents)
 @click.option("--off", is_flag=True, help="No longer so.")
 def urgent(names: tuple[str, ...], off: bool) -> None:
     """Read documents before everything that is not urgent."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app import completion
 from app.plain_text import shortened, visible, visible_json
 from tasks.documents import State
 from tasks.errors import ExitCode, ServiceError
@@ -26,6 +27,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 state_option = click.option(
     "--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these; may be repeated."
 )
+recipe_option = click.option(
+    "--recipe",
+    default=None,
+    shell_complete=completion.recipes,
+    help="The recipe to read them by; see docs/recipes.md.",
+)
 
 
 def open_home(settings: Settings, *, redis: bool = True) -> "AbstractContextManager[Home]":
@@ -42,7 +49,7 @@ def open_home(settings: Settings, *, redis: bool = True) -> "AbstractContextMana
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--wait", is_flag=True, help="Show progress and return when all have been read.")
 @click.option("--urgent", is_flag=True, help="Before everything that is not urgent.")
-@click.option("--recipe", default=None, help="The recipe to read them by; see docs/recipes.md.")
+@recipe_option
 def add(paths: tuple[Path, ...], wait: bool, urgent: bool, recipe: str | None) -> None:
     """Take files in; folders with everything below them.
 
@@ -168,7 +175,7 @@ def ls(states: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("document")
+@click.argument("document", shell_complete=completion.documents)
 @click.option("--text", "with_text", is_flag=True, help="The full text, page by page.")
 @click.option("--trace", "with_trace", is_flag=True, help="Every call to a language model.")
 @json_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app import completion
 from tasks.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -18,8 +19,13 @@ _LINES = 200
 
 
 @click.command()
-@click.argument("program", required=False)
-@click.option("--document", default="", help="Only about this document: its id, or how that begins.")
+@click.argument("program", required=False, shell_complete=completion.programs)
+@click.option(
+    "--document",
+    default="",
+    shell_complete=completion.documents,
+    help="Only about this document: its id, or how that begins.",
+)
 @click.option("--unit", type=int, default=None, help="Only about the unit of this number.")
 @click.option(
     "--level",

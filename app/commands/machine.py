@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from app.commands.documents import json_option
+from app.commands.documents import json_option, recipe_option
 from app.plain_text import visible
 from tasks.settings import get_settings
 
@@ -56,7 +56,7 @@ def _write_bundle(file: Path | None) -> None:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--recipe", default=None, help="The recipe to read them by.")
+@recipe_option
 @click.option("--category", default=None, help="The true category of files whose truth names none.")
 @click.option("--scans", is_flag=True, help="Also as scans: each page rendered at 200 dpi and read by OCR.")
 @json_option

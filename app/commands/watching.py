@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.commands.documents import json_option
+from app.commands.documents import json_option, recipe_option
 from app.plain_text import visible
 from app.watch.words import file_line, folder_lines
 from tasks.settings import Settings, get_settings
@@ -25,7 +25,7 @@ _FOLLOW_SECONDS = 0.3
 @click.option("--forget", is_flag=True, help="As --off, and forget what became of their files.")
 @click.option("--move-taken", is_flag=True, help="Move taken files to a subfolder; by default they stay.")
 @click.option("--only-new", is_flag=True, help="Leave alone what is there already.")
-@click.option("--recipe", default=None, help="The recipe to read them by; see docs/recipes.md.")
+@recipe_option
 @click.option("--background", is_flag=True, help="Return at once.")
 @click.option("--all", "with_all", is_flag=True, help="List every file that was seen.")
 @json_option

@@ -68,9 +68,7 @@ class Access:
         if not hmac.compare_digest(given.encode(), self._secret.encode()):
             raise notice(web.HTTPUnauthorized, *_NO_LINK)
         if request.headers.get("Sec-Fetch-Site", "none") not in _HERE or not _is_own(request):
-            raise notice(
-                web.HTTPForbidden, "Another site may not do this.", "Open the link that was printed."
-            )
+            raise notice(web.HTTPForbidden, "Another site may not do this.", "Open the printed link.")
 
     def admit(self, request: web.Request) -> web.Response:
         """Take the link: the browser is given the cookie and sent to the UI, and the link is used up.
