@@ -134,9 +134,9 @@ def _fail(message: str, remedy: str, code: ExitCode) -> NoReturn:
     if is_json():  # a program in the background: its last words go where its others went
         logging.getLogger("shoebox.process").critical("%s %s", message, remedy)
     else:
-        click.echo(f"shoebox: {visible_lines(as_called(message, shoebox.commands))}", err=True)
+        click.echo(f"shoebox: {visible_lines(as_called(message))}", err=True)
         if remedy:
-            click.echo(f"         {visible_lines(as_called(remedy, shoebox.commands))}", err=True)
+            click.echo(f"         {visible_lines(as_called(remedy))}", err=True)
     if code is ExitCode.CONFIG:
         from app.services.programs import outlast_start
 

@@ -1,6 +1,7 @@
 """Reading the Modelfiles of this project: FROM, PARAMETER and SYSTEM."""
 
 import re
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,17 @@ class Modelfile:
     base: str
     system: str
     parameters: dict[str, int | float | str]
+
+
+def modelfiles() -> Path:
+    """The folder of this project's Modelfiles: in the checkout, or where pip has put them.
+
+    Not simply the first: beside an installed `app` lies the Python package of Ollama's client, by that name.
+    """
+    checkout = Path(__file__).resolve().parent.parent / "ollama"
+    if (checkout / "Modelfile").exists():
+        return checkout
+    return Path(sysconfig.get_path("data")) / "share" / "shoebox" / "ollama"
 
 
 def read_modelfile(path: Path) -> Modelfile:

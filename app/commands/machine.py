@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from app.called import as_called
 from app.commands.documents import json_option, recipe_option
 from app.plain_text import visible
 from tasks.settings import get_settings
@@ -37,7 +38,7 @@ def doctor(as_json: bool, bundle: bool, file: Path | None) -> None:
         for check in checks:
             click.echo(f"{check.verdict.value:4}  {check.name}: {visible(check.found)}")
             if check.remedy:
-                click.echo(f"      {visible(check.remedy)}")
+                click.echo(f"      {visible(as_called(check.remedy))}")
     sys.exit(exit_code(checks))
 
 

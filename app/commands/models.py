@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from tasks.engines.llm.ollama_models import Progress as OllamaProgress
 
 _DOES = {Stage.CLASSIFY: "classifies", Stage.ANALYSE: "title, summary, fields"}
-_MODELFILES = Path(__file__).resolve().parent.parent.parent / "ollama"
 
 
 @click.command()
@@ -156,7 +154,7 @@ def _set_up(client: "OllamaClient", wanted: list[str], settings: Settings) -> di
 
 def _make(client: "OllamaClient", name: str, here: list[str], settings: Settings) -> None:
     """Fetch a model; or make it, if it is the one of a tier and ours to make."""
-    from app.modelfile import read_modelfile
+    from app.modelfile import modelfiles, read_modelfile
     from tasks.routing import context_of, same_model
 
     files = {settings.small_model: "Modelfile", settings.large_model: "Modelfile.large"}
@@ -164,7 +162,7 @@ def _make(client: "OllamaClient", name: str, here: list[str], settings: Settings
         with _Bar(f"fetching {name}") as bar:
             client.pull(name, bar.show)
         return
-    recipe = read_modelfile(_MODELFILES / files[name])
+    recipe = read_modelfile(modelfiles() / files[name])
     if not any(same_model(recipe.base, one) for one in here):
         with _Bar(f"fetching {recipe.base} for {name}") as bar:
             client.pull(recipe.base, bar.show)

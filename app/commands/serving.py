@@ -2,6 +2,7 @@
 
 import click
 
+from app.called import need_extra
 from app.plain_text import visible
 from tasks.settings import get_settings
 
@@ -21,6 +22,7 @@ def api(host: str, port: int | None, show_token: bool, services: bool) -> None:
     On this machine no token is needed, unless the setting api_needs_token says so. Clients elsewhere always
     send it: `Authorization: Bearer ...`.
     """
+    need_extra("api", "fastapi")
     from app.api.access import load_token
 
     settings = get_settings()

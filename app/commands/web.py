@@ -2,6 +2,7 @@
 
 import click
 
+from app.called import need_extra
 from app.plain_text import visible
 from tasks.errors import ServiceError
 from tasks.settings import get_settings
@@ -29,6 +30,7 @@ def web(host: str, port: int) -> None:
             f"From another machine: ssh -L {port or _PORT}:127.0.0.1:{port or _PORT} THIS-MACHINE, start it"
             " there, and open the link here. For programs there is ./run.sh api.",
         )
+    need_extra("web", "textual_serve")
     from app.web.server import serve
     from tasks.ledger import Ledger
 
