@@ -20,9 +20,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
+from textual.binding import Binding
 
 from app.commands.web import web as command
 from app.listening import bound_socket
+from app.tui.app import ShoeboxApp
+from app.tui.browser import KEYS
+from app.tui.screens.document import DocumentScreen
+from app.tui.screens.intray import InTray
+from app.tui.screens.picker import Picker
 from app.web import server, session
 from app.web.access import COOKIE, Access
 from tasks.documents import State
@@ -159,6 +165,12 @@ def test_nothing_is_answered_without_the_cookie(settings: Settings) -> None:
                     assert (answer.status, answer.headers["Referrer-Policy"]) == (401, "no-referrer")
         with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
             await view.socket()
+        host, _, port = view.base.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        request = f"GET {view.access.place} HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {COOKIE}="
+        writer.write(request.encode() + b"\xff\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
+        writer.close()
 
     run(settings, scenario)
 
@@ -285,6 +297,21 @@ def test_a_page_shows_the_ui_takes_keys_delivers_what_is_asked_for_and_ends_it(
         await gone(pid)
 
     run(settings, scenario)
+
+
+def test_keys_that_browsers_keep_are_those_of_actions() -> None:
+    ids = {
+        binding.id
+        for node in (ShoeboxApp, InTray, DocumentScreen, Picker)
+        for binding in node.BINDINGS
+        if isinstance(binding, Binding)
+    }
+    assert KEYS.keys() <= ids
+    kept = {"ctrl+n", "ctrl+t", "ctrl+q", "ctrl+w"}
+    for node in (ShoeboxApp, InTray, DocumentScreen, Picker):
+        for binding in node.BINDINGS:
+            if isinstance(binding, Binding) and kept & set(binding.key.split(",")):
+                assert binding.id in KEYS
 
 
 # Processes that do not do as the UI does

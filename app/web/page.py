@@ -11,6 +11,8 @@ from typing import TypeVar
 import textual_serve
 from aiohttp import web
 
+from app.called import as_called
+
 _Refusal = TypeVar("_Refusal", bound=web.HTTPException)
 
 PAGE = """<!DOCTYPE html>
@@ -109,4 +111,4 @@ def headers(host: str) -> dict[str, str]:
 
 def notice(kind: type[_Refusal], message: str, remedy: str) -> _Refusal:
     """An answer that says why there is none."""
-    return kind(text=f"{message}\n{remedy}\n", content_type="text/plain")
+    return kind(text=f"{message}\n{as_called(remedy)}\n", content_type="text/plain")
