@@ -18,9 +18,9 @@ from tasks.settings import Settings
 log = logging.getLogger("shoebox.web")
 
 MOST_PAGES = 8
-"""Open at a time. Each is a process of its own, of about 70 MB."""
+"""Open at a time. Each is a process of its own, of about 120 MB with its clerk."""
 _HEARTBEAT_SECONDS = 15.0
-"""A page that answers no ping for so long is gone, though nobody closed it."""
+"""Between pings. A page that answers none for half as long is gone, though nobody closed it."""
 _MOST_MESSAGE_BYTES = 8 * 1024 * 1024
 _STOP_SECONDS = 15.0
 
