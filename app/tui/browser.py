@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from app.opening import original_file
-from app.plans.names import safe_file_name
-
 if TYPE_CHECKING:
     from textual.app import App
 
@@ -27,6 +24,9 @@ def deliver_original(app: "App[Any]", document: "DocumentRow") -> None:
     Raises:
         FileError: the file is gone, cannot be read, or is no regular file.
     """
+    from app.opening import original_file
+    from app.plans.names import safe_file_name
+
     app.deliver_binary(
         original_file(document.path),
         save_filename=safe_file_name(document.name),
