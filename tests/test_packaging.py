@@ -27,7 +27,8 @@ build.manifest_files = {}
 files = [module[2] for module in build.find_all_modules()]
 for package in found.packages:
     files += build.find_data_files(package, package.replace(".", "/"))
-print(json.dumps({"files": [os.path.normpath(file) for file in files], "scripts": found.entry_points}))
+files = [os.path.normpath(file) for file in files]
+print(json.dumps({"files": files, "scripts": found.entry_points, "beside": found.data_files}))
 """
 
 
@@ -48,6 +49,10 @@ def test_every_file_of_the_packages_is_packed_and_the_command_exists() -> None:
     }
     assert ours - set(packed["files"]) == set()
     assert {"app/py.typed", "tasks/py.typed", "tasks/builtin_recipe.toml"} <= ours
+    models = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "ollama").iterdir())
+    assert [(folder, sorted(files)) for folder, files in packed["beside"]] == [
+        ("share/shoebox/ollama", models)
+    ]
     assert packed["scripts"] == {"console_scripts": [f"{called.INSTALLED} = app.cli:main"]}
 
 
