@@ -42,7 +42,7 @@ from tasks.queues import (
     unit_task,
 )
 from tasks.redis_words import redis_may_be_away, redis_words
-from tasks.running import UnitResult, Work, prepare_unit, run_unit
+from tasks.running import NoResultError, UnitResult, Work, prepare_unit, run_unit
 from tasks.settings import get_settings
 from tasks.upgrading import NewerLedgerError
 
@@ -135,15 +135,27 @@ def _outlives_redis(task: Callable[..., None]) -> Callable[..., None]:
 
 def _run(task: Any, order: Order, work: Work, *, needs_payload: bool) -> None:
     lease = get_settings().lease_seconds
-    if run_unit(exchange(), order, lease, task.request.hostname, work, needs_payload=needs_payload):
+    outcome = run_unit(exchange(), order, lease, task.request.hostname, work, needs_payload=needs_payload)
+    if outcome:
         publish_record(order)
+        _end_as(outcome)
+
+
+def _end_as(outcome: Outcome | None) -> None:
+    """Let Celery's tools tell that a unit has ended without a result.
+
+    Raises:
+        NoResultError: it has.
+    """
+    if outcome and outcome.failure:
+        raise NoResultError(outcome.failure.kind)
 
 
 def _result(found: BaseModel) -> UnitResult:
     return UnitResult(found.model_dump(mode="json"))
 
 
-@shared_task(name=unit_task(Stage.EXTRACT), bind=True)
+@shared_task(name=unit_task(Stage.EXTRACT), bind=True, throws=NoResultError)
 @_outlives_redis
 def extract(self: Any, order: dict[str, Any]) -> None:
     """Read a file."""
@@ -153,7 +165,7 @@ def extract(self: Any, order: dict[str, Any]) -> None:
     _run(self, parsed, lambda _: _result(stage(parsed, get_settings())), needs_payload=False)
 
 
-@shared_task(name=RENDER_TASK, bind=True)
+@shared_task(name=RENDER_TASK, bind=True, throws=NoResultError)
 @_outlives_redis
 def render(self: Any, order: dict[str, Any]) -> None:
     """Render the pages that a unit needs, put them into Redis and hand the unit on to its queue."""
@@ -163,7 +175,9 @@ def render(self: Any, order: dict[str, Any]) -> None:
     if prepare_unit(exchange(), parsed, settings.lease_seconds, worker, lambda: _rendered(parsed)):
         publish_unit(parsed, _queue_behind(parsed), settings)
     else:
+        outcome = exchange().outcome(parsed.home, parsed.unit)  # before home removes it
         publish_record(parsed)
+        _end_as(outcome)
 
 
 def _rendered(order: Order) -> list[bytes]:
@@ -189,7 +203,7 @@ def _queue_behind(order: Order) -> str:
     return CPU_QUEUE if llm and llm.on_cpu else GPU_QUEUE
 
 
-@shared_task(name=unit_task(Stage.OCR), bind=True)
+@shared_task(name=unit_task(Stage.OCR), bind=True, throws=NoResultError)
 @_outlives_redis
 def ocr(self: Any, order: dict[str, Any]) -> None:
     """Read page images by OCR."""
@@ -199,7 +213,7 @@ def ocr(self: Any, order: dict[str, Any]) -> None:
     _run(self, parsed, lambda images: read_pages(parsed, images, get_settings()), needs_payload=True)
 
 
-@shared_task(name=unit_task(Stage.LOOK), bind=True)
+@shared_task(name=unit_task(Stage.LOOK), bind=True, throws=NoResultError)
 @_outlives_redis
 def look(self: Any, order: dict[str, Any]) -> None:
     """Look at page images with an image classifier."""
@@ -227,14 +241,14 @@ def _read(task: Any, order: Order) -> None:
     _run(task, order, work, needs_payload=True)
 
 
-@shared_task(name=unit_task(Stage.CLASSIFY), bind=True)
+@shared_task(name=unit_task(Stage.CLASSIFY), bind=True, throws=NoResultError)
 @_outlives_redis
 def classify(self: Any, order: dict[str, Any]) -> None:
     """Choose a document's category."""
     _read(self, Order.model_validate(order))
 
 
-@shared_task(name=unit_task(Stage.ANALYSE), bind=True)
+@shared_task(name=unit_task(Stage.ANALYSE), bind=True, throws=NoResultError)
 @_outlives_redis
 def analyse(self: Any, order: dict[str, Any]) -> None:
     """Find title, summary and fields of a document, or of a part of it."""

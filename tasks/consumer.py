@@ -13,6 +13,7 @@ from typing import Any
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 
+from tasks.inspection.telling import Outbox
 from tasks.redis_words import SaidOnce, redis_words
 
 log = logging.getLogger("shoebox.worker")
@@ -32,6 +33,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.event_dispatcher = Outbox(str(self.hostname))
         conn = self.conninfo
         self.connection_errors = (*conn.connection_errors, *conn.channel_errors, *_STRANGE)
         self._said = SaidOnce(log)

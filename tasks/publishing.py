@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from tasks.documents import Stage
+from tasks.inspection.shown import shown_text
 from tasks.notify.deliver import RUN_SECONDS
 from tasks.orders import OcrParams, Order, ReadParams, image_pages
 from tasks.planning import HOME_QUEUE
@@ -133,4 +134,5 @@ def _send_order(task: str, order: Order, queue: str, seconds: float, suffix: str
 
 def _send(name: str, kwargs: dict[str, Any], **options: Any) -> None:
     # Home can send every message again, so a Redis that is away is reported at once and not waited for.
-    get_app().send_task(name, kwargs=kwargs, retry=False, ignore_result=True, **options)
+    told = shown_text(kwargs)
+    get_app().send_task(name, kwargs=kwargs, kwargsrepr=told, retry=False, ignore_result=True, **options)

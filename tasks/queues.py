@@ -79,7 +79,7 @@ def get_app() -> "Celery":
         task_serializer="json",
         accept_content=["json"],  # pickle would run what a message says
         # Nothing here is steered by messages; with them anybody with Redis' password could stop workers, or
-        # have them start processes without end.
+        # have them start processes without end. What Celery's tools ask is answered by `tasks.inspection`.
         worker_enable_remote_control=False,
         task_acks_late=True,
         # A unit whose child died is reported to home by `celery_tasks.report_failure`, and home decides.
@@ -92,6 +92,7 @@ def get_app() -> "Celery":
         worker_proc_alive_timeout=600,
         worker_hijack_root_logger=False,
         worker_consumer="tasks.consumer:PatientConsumer",
+        beat_scheduler="tasks.home_beat:HomeScheduler",
         worker_enable_prefetch_count_reduction=False,  # prefetch is as small as it can be
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

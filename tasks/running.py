@@ -48,6 +48,13 @@ class UnitFailedError(Exception):
         self.calls = calls
 
 
+class NoResultError(Exception):
+    """Ends the task of a unit without a result, so that Celery's tools tell of a failure. It has the kind.
+
+    All that home goes by has been published before.
+    """
+
+
 Work = Callable[[list[bytes]], UnitResult]
 """Payload in, the stage's result out."""
 
@@ -98,10 +105,10 @@ class LeaseKeeper:
 
 def run_unit(
     exchange: Exchange, order: Order, lease_seconds: float, worker: str, work: Work, *, needs_payload: bool
-) -> bool:
+) -> Outcome | None:
     """Run a unit and publish its outcome.
 
-    Returns False if the unit was not ours to run: done, cancelled, or with another worker.
+    Returns None if the unit was not ours to run: done, cancelled, or with another worker.
     """
     with about_order(order):
         return _run_unit(exchange, order, lease_seconds, worker, work, needs_payload=needs_payload)
@@ -109,12 +116,12 @@ def run_unit(
 
 def _run_unit(
     exchange: Exchange, order: Order, lease_seconds: float, worker: str, work: Work, *, needs_payload: bool
-) -> bool:
+) -> Outcome | None:
     calls: tuple[CallTrace, ...] = ()
     token = exchange.take_lease(order, lease_seconds)
     if token is None:
         log.info("%s: dropped: done, cancelled or taken", order.task_id)
-        return False
+        return None
     if order.target and order.model and not is_light(order.model):
         _begin_turn(exchange, order)
     started = time.monotonic()
@@ -135,7 +142,7 @@ def _run_unit(
     publish_outcome(exchange, order, outcome)
     ending = outcome.failure.kind if outcome.failure else "done"
     log.info("%s: %s of %s: %s in %.2f s", order.task_id, order.stage, order.document, ending, seconds)
-    return True
+    return outcome
 
 
 def prepare_unit(

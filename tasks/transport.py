@@ -18,6 +18,9 @@ from tasks.plain_text import shortened
 log = logging.getLogger("shoebox.broker")
 
 _NO_MESSAGE = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+_REPLIES = ".reply.celery.pidbox"
+_EVENTS = "celeryev."
+"""The queues of Celery's tools, which no worker takes from."""
 _SHOWN = 200
 """Characters of the reason. It may quote the message, which is anybody's text."""
 
@@ -54,7 +57,8 @@ class TolerantTransport(Transport):
 
     def _deliver(self, message: Any, queue: str) -> None:
         """Raises ValueError or TypeError for what Celery could not take."""
-        if message["headers"]:  # Celery itself refuses messages without
+        is_work = not queue.endswith(_REPLIES) and not queue.startswith(_EVENTS)
+        if is_work and message["headers"]:  # Celery itself refuses messages without
             _Headers.model_validate(message["headers"])
         super()._deliver(message, queue)  # type: ignore[no-untyped-call]
 

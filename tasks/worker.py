@@ -10,6 +10,7 @@ from tasks.classifier_watch import ClassifierWatch
 from tasks.exchange import Exchange
 from tasks.gpu import VISIBLE_DEVICES, GpuWatch
 from tasks.homes import fit, homes_up
+from tasks.inspection.window import Window
 from tasks.leaving import give_back_units
 from tasks.ledger import Ledger
 from tasks.logs import configure
@@ -82,6 +83,7 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
         ServiceError: Redis does not let us in.
     """
     from celery.signals import (
+        task_received,
         worker_init,
         worker_process_init,
         worker_ready,
@@ -105,6 +107,7 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     leaving = threading.Event()
     hurried = threading.Event()
     announcers: list[threading.Thread] = []
+    windows: list[Window] = []
 
     @worker_init.connect(weak=False)
     def keep_own_tasks(**_: Any) -> None:
@@ -136,6 +139,13 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
         )
         announcing.start()
         announcers.append(announcing)
+        windows.append(Window(sender, settings))
+        windows[0].open()
+
+    @task_received.connect(weak=False)
+    def note_queue(sender: Any = None, request: Any = None, **_: Any) -> None:
+        route = request.delivery_info or {}
+        sender.event_dispatcher.routed(request.id, str(route.get("routing_key", "")))
 
     @worker_shutting_down.connect(weak=False)
     def stop_taking(how: str = "", **_: Any) -> None:
@@ -146,6 +156,8 @@ def serve(queue: str, name: str, settings: Settings, version: str = "") -> None:
     @worker_shutdown.connect(weak=False)
     def leave(**_: Any) -> None:
         leaving.set()
+        for window in windows:
+            window.close()
         for announcing in announcers:  # or the process would end before it has said that it leaves
             announcing.join(_PRESENCE_SECONDS)
 
@@ -209,13 +221,22 @@ def beat_schedule(home: str, settings: Settings) -> dict[str, Any]:
     return schedule
 
 
+def home_schedule(settings: Settings) -> dict[str, Any]:
+    """The schedule of the home in the data directory."""
+    return beat_schedule(_home_queue(settings), settings)
+
+
 def run_beat(settings: Settings) -> None:
     """Send ticks to home every few seconds, and for what is done once a day. Does not return normally."""
     configure("beat", settings)
     _keep_logs_as_they_are()
     app = get_app()
-    app.conf.beat_schedule = beat_schedule(_home_queue(settings), settings)
+    app.conf.beat_schedule = home_schedule(settings)
+    from tasks.home_beat import OnlyBeat
     from tasks.steady_beat import SteadyScheduler
+
+    only = OnlyBeat(settings)
+    only.wait()
 
     # The schedule needs no memory, so it is not kept in a file that a kill could damage: the ledger knows the
     # day of the last digest, and ticks make up for a time that was missed.

@@ -111,14 +111,14 @@ def test_running_a_unit_publishes_its_result(exchange: Exchange) -> None:
 
 
 def test_a_second_copy_of_an_order_is_dropped(exchange: Exchange) -> None:
-    inside: list[bool] = []
+    inside: list[Outcome | None] = []
 
     def work(_: list[bytes]) -> UnitResult:
         inside.append(run_unit(exchange, ORDER, 30, "w2", lambda _: NOTHING, needs_payload=False))
         return NOTHING
 
     assert run_unit(exchange, ORDER, 30, "w1", work, needs_payload=False)
-    assert inside == [False]
+    assert inside == [None]
 
 
 def test_the_lease_is_renewed_while_the_work_goes_on(exchange: Exchange, redis: Redis) -> None:

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from tasks.inspection.shown import shown_text
 from tasks.meaning.batches import EmbedQuery, home_of, task_id
 from tasks.orders import Order
 from tasks.planning import CPU_QUEUE
@@ -97,4 +98,5 @@ def publish_reindex(home: str) -> None:
 
 def _send(name: str, kwargs: dict[str, Any], **options: Any) -> None:
     # Home can send every message again, so a Redis that is away is reported at once and not waited for.
-    get_app().send_task(name, kwargs=kwargs, retry=False, ignore_result=True, **options)
+    told = shown_text(kwargs)
+    get_app().send_task(name, kwargs=kwargs, kwargsrepr=told, retry=False, ignore_result=True, **options)
