@@ -24,6 +24,7 @@ from app.commands import (
     services,
     serving,
     watching,
+    watching_workers,
     web,
     working,
 )
@@ -71,6 +72,7 @@ for _command in (
     *decisions.COMMANDS,
     *services.COMMANDS,
     *serving.COMMANDS,
+    *watching_workers.COMMANDS,
     *web.COMMANDS,
     *working.COMMANDS,
     *searching.COMMANDS,

@@ -256,6 +256,10 @@ class Settings(BaseSettings):
     further one on the next; see docs/monitoring.md. 0: they do not. The API always serves /metrics."""
     metrics_host: str = "127.0.0.1"
     """The address that they listen on. Another than 127.0.0.1 asks for the token of the API."""
+    flower_port: int = Field(default=5555, ge=1, le=65535)
+    """Where `flower` listens, unless --port names another port."""
+    flower_needs_token: bool = False
+    """Ask for the API's token on this machine too. From elsewhere it is always needed."""
 
     keys: dict[str, str] = Field(default_factory=dict)
     """Keys of the terminal UI, by the id of the action: `{"intray.retry": "ctrl+r"}`."""

@@ -83,7 +83,7 @@ def main() -> None:
 
     @get_app().task(name=HOLD)
     def hold(number: int) -> None:
-        redis = Redis.from_url(os.environ["SHOEBOX_REDIS_URL"])
+        redis = Redis.from_url(os.environ["SHOEBOX_REDIS_URL"], socket_timeout=None)
         redis.rpush("held", number)
         redis.blpop("go")
         redis.rpush("ended", number)

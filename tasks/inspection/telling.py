@@ -66,16 +66,15 @@ class Outbox:
         self._received = {"uuid": task_id, "routing_key": queue_name}
 
     def take(self, seconds: float) -> list[Event] | None:
-        """Events that wait, after so many seconds at most; None once it was closed and emptied."""
+        """Events that wait, after so many seconds at most; None after the last ones."""
+        if self._is_closed:
+            return None
         taken: list[Event | None] = []
         with suppress(queue.Empty):
             taken.append(self._waiting.get(timeout=max(0.0, seconds)))
             while taken[-1] is not None and len(taken) < _BATCH:
                 taken.append(self._waiting.get_nowait())
-        if taken and taken[-1] is None:
-            self._is_closed = True
-        if self._is_closed and len(taken) < 2:
-            return None
+        self._is_closed = bool(taken) and taken[-1] is None
         return [event for event in taken if event is not None]
 
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""Flower over Shoebox's workers: it shows, and changes nothing."""
