@@ -11,7 +11,7 @@ from tests.own_redis import PASSWORD, OwnRedis
 from tests.pool_worker import held_tasks, pool_worker
 from tests.test_services import eventually
 
-RIGHTS = "~shoebox:* +@all -@admin -@dangerous +info"
+RIGHTS = "~shoebox:* &shoebox:* +@all -@admin -@dangerous +info"
 """Those that docs/redis.md names."""
 
 
