@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,14 +19,15 @@ import pytest
 from celery import Celery
 from kombu import pools
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from app.flower.gate import Gate
 from tasks.documents import Stage
 from tasks.errors import ServiceError
 from tasks.home_beat import HomeScheduler, OnlyBeat
-from tasks.inspection import wire
+from tasks.inspection import listening, wire
 from tasks.inspection.answers import Asked
-from tasks.inspection.listening import listen
 from tasks.inspection.shown import harmless_arguments, harmless_error, shown, shown_text
 from tasks.inspection.telling import Outbox, tell
 from tasks.ledger import Ledger
@@ -344,12 +346,34 @@ def test_a_user_of_redis_that_may_not_subscribe_costs_a_line_in_the_log(
     path = redis.connection_pool.connection_kwargs["path"]
     client = Redis(unix_socket_path=path, username="shoebox", password="word")
     ended = threading.Event()
-    listening = threading.Thread(target=listen, args=(client, Asked(None), "cpu@box", ended))
-    listening.start()
+    hearing = threading.Thread(target=listening.listen, args=(client, Asked(None), "cpu@box", ended))
+    hearing.start()
     eventually(lambda: "does not let its user subscribe" in caplog.text)
     ended.set()
-    listening.join()
+    hearing.join()
     client.close()
+
+
+def test_a_line_to_redis_that_is_dead_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("_LOOK", 0.05), ("_PING", 0.1), ("_SILENT", 2.0), ("_PAUSE", 0.05)):
+        monkeypatch.setattr(listening, f"{name}_SECONDS", seconds)
+    subscribed: list[int] = []
+
+    class Watched(Redis):
+        def pubsub(self, **options: Any) -> Any:
+            subscribed.append(1)
+            return super().pubsub(**options)
+
+    with OwnRedis(tmp_path) as server, server.client() as boss:
+        client = Watched(port=server.port, password=PASSWORD, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        ended = threading.Event()
+        hearing = threading.Thread(target=listening.listen, args=(client, Asked(None), "cpu@box", ended))
+        hearing.start()
+        eventually(lambda: boss.pubsub_numsub(wire.channel(client, wire.QUESTIONS))[0][1])
+        os.kill(boss.info("server")["process_id"], signal.SIGSTOP)
+        eventually(lambda: len(subscribed) > 1)
+        ended.set()
+        hearing.join()
 
 
 def test_a_home_has_one_beat(settings: Settings, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

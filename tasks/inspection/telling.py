@@ -79,7 +79,8 @@ class Outbox:
 
     def close(self) -> None:
         """End what takes from it, once that has taken what is there."""
-        self._waiting.put(None)
+        with suppress(queue.Full):
+            self._waiting.put(None, timeout=1)
 
     def about_worker(self, kind: str) -> Event:
         """An event of the worker itself."""
