@@ -5,6 +5,8 @@
 """
 
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 # onnxruntime 1.29 and later reports to its maker, and leaves an identifier in ~/.cache, unless this is set
@@ -14,7 +16,18 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 def __getattr__(name: str) -> Any:
     if name in {"app", "celery"}:
-        from tasks.queues import get_app
-
-        return get_app()
+        return _celery_application()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _celery_application() -> Any:
+    from tasks.errors import ShoeboxError
+    from tasks.queues import get_app
+
+    try:
+        return get_app()
+    except ShoeboxError as error:
+        if "celery" not in Path(sys.argv[0]).parts[-2:]:
+            raise
+        # Celery's command would show where this was raised, and the words after that.
+        raise SystemExit(f"{error.message}\n{error.remedy}") from None

@@ -22,6 +22,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+import tasks
 from app.flower.gate import Gate
 from tasks.documents import Stage
 from tasks.errors import ServiceError
@@ -390,6 +391,16 @@ def test_a_home_has_one_beat(settings: Settings, ledger: Ledger, monkeypatch: py
     assert scheduler.schedule["tick"].task == "shoebox.tick"
     assert scheduler.schedule["tick"].options["queue"] == f"home.{ledger.home}"
     get_settings.cache_clear()
+
+
+def test_celerys_command_says_in_words_that_redis_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    get_app.cache_clear()
+    with pytest.raises(ServiceError):
+        _ = tasks.app
+    for command in ("/x/.venv/bin/celery", "/x/celery/__main__.py"):
+        monkeypatch.setattr(sys, "argv", [command, "-A", "tasks", "status"])
+        with pytest.raises(SystemExit, match=r"not running\.\nStart it with: \./run\.sh up"):
+            _ = tasks.app
 
 
 def basic(login: str) -> dict[str, str]:

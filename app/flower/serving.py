@@ -21,7 +21,7 @@ from tasks.queues import get_app
 from tasks.settings import Settings
 
 _MOST_TASKS = 10_000
-"""Kept in memory, the latest ones: some 20 MB."""
+"""Kept in memory: the latest ones."""
 _MOST_BODY_BYTES = 64 * 1024
 _COLUMNS = "name,uuid,state,kwargs,received,started,runtime,worker"
 

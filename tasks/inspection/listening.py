@@ -64,20 +64,20 @@ class Question(BaseModel):
 
 def listen(redis: "Redis", worker: Asked, name: str, ended: threading.Event) -> None:
     """Answer questions until it is ended. `name` is the worker's."""
-    from redis.exceptions import NoPermissionError, RedisError
+    from redis.exceptions import NoPermissionError
 
     is_told = False
     while not ended.is_set():
         try:
             _listen(redis, worker, name, ended)
         except NoPermissionError:
-            if not is_told:  # other troubles of Redis are told by all else that asks it
+            if not is_told:  # its other troubles are told by all else that asks it
                 log.warning(
                     "Celery's tools and Flower do not see this worker: Redis does not let its user "
                     "subscribe. Give the user the rights that docs/redis.md names."
                 )
             is_told = True
-        except (RedisError, OSError) as error:
+        except Exception as error:  # whatever it is, this is no reason to be deaf from now on
             log.debug("listening for questions: %r", error)
         ended.wait(_PAUSE_SECONDS)
 
