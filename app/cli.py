@@ -11,6 +11,7 @@ from app import __version__
 from app.called import as_called, own_name
 from app.commands import (
     asking,
+    backup,
     completing,
     decisions,
     documents,
@@ -83,6 +84,7 @@ for _command in (
     *notices.COMMANDS,
     models.models,
     *logs.COMMANDS,
+    *backup.COMMANDS,
     *machine.COMMANDS,
     *completing.COMMANDS,
 ):

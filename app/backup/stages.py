@@ -1,0 +1,65 @@
+"""Folders in which something is made ready beside the place that it will have.
+
+Each is locked by its maker as long as that lives, so that the next one knows which were left by the killed.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def stage_beside(target: Path, doing: str) -> Iterator[Path]:
+    """A private folder beside `target`, named after it; whatever is still in it at the end is removed.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    prefix = f".{target.name}.{doing}-"
+    for left in target.parent.glob(f"{_literal(prefix)}*"):
+        _remove_unless_locked(left)
+    stage = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+    lock = _lock_of(stage)
+    try:
+        yield stage
+    finally:
+        os.close(lock)
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _literal(text: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
+
+
+def _lock_of(folder: Path) -> int:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove_unless_locked(folder: Path) -> None:
+    try:
+        lock = _lock_of(folder)
+    except OSError:  # somebody works in it, it is gone, or none of ours
+        return
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
