@@ -24,6 +24,7 @@ from app.commands import (
     searching,
     services,
     serving,
+    systemd,
     watching,
     watching_workers,
     web,
@@ -85,6 +86,7 @@ for _command in (
     models.models,
     *logs.COMMANDS,
     *backup.COMMANDS,
+    *systemd.COMMANDS,
     *machine.COMMANDS,
     *completing.COMMANDS,
 ):

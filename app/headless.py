@@ -1,5 +1,6 @@
 """Workers without a home: a process for each, restarted when it dies, and all stopped together."""
 
+import math
 import os
 import signal
 import subprocess
@@ -21,10 +22,13 @@ _STEADY_SECONDS = 60.0
 """A worker that has lived for so long begins with the shortest pause again when it dies."""
 
 
-def serve_all(planned: Sequence[PlannedWorker], identity: Identity) -> int:
+def serve_all(
+    planned: Sequence[PlannedWorker], identity: Identity, drain_seconds: float | None = None
+) -> int:
     """Run these workers until SIGTERM, SIGINT or SIGHUP, then let each finish its units.
 
-    A second SIGTERM or SIGINT has the units given back, a third kills. Returns the exit status: 0.
+    A second SIGTERM or SIGINT has the units given back, and so has `drain_seconds` after the first; a third
+    kills. Returns the exit status: 0.
     """
     stop = _Stop()
     crew = [_Member(worker.name(identity.id), worker, identity.lock) for worker in planned]
@@ -33,12 +37,15 @@ def serve_all(planned: Sequence[PlannedWorker], identity: Identity) -> int:
             member.keep_up()
         time.sleep(_LOOK_SECONDS)
     asked = 0
+    patience = time.monotonic() + (math.inf if drain_seconds is None else drain_seconds)
     while any(member.is_running for member in crew):
         if stop.urgency > asked:
             asked += 1
             say(_STOPPING[asked])
             for member in crew:
                 member.stop(asked)
+        if time.monotonic() >= patience:
+            stop.hurry()
         time.sleep(_LOOK_SECONDS)
     return 0
 
@@ -61,6 +68,10 @@ class _Stop:
             signal.signal(number, self._more)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
             signal.signal(signal.SIGHUP, self._stop)
+
+    def hurry(self) -> None:
+        """As a second signal does; one that kills is never undone."""
+        self.urgency = max(2, self.urgency)
 
     def _more(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's form
         self.urgency = min(3, self.urgency + 1)

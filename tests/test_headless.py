@@ -115,6 +115,23 @@ def test_each_is_told_once_and_hurried_by_the_second_signal(
     ]
 
 
+def test_units_that_take_too_long_are_given_back_without_being_asked_twice(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float], started: list[Process]
+) -> None:
+    def pause(seconds: float) -> None:
+        if not started[0].signals:
+            signal.raise_signal(signal.SIGTERM)
+        told.append((clock[0], list(started[0].signals)))
+        clock[0] += 10
+
+    told: list[tuple[float, list[int]]] = []
+    monkeypatch.setattr(headless.time, "sleep", pause)
+    planned = plan_workers(["cpu"])
+    assert headless.serve_all(planned, Identity("3f9a1c07", 9), drain_seconds=60) == 0
+    assert told[-2] == (1070, [signal.SIGTERM])  # it was told of the signal at 1010
+    assert told[-1] == (1080, [signal.SIGTERM, signal.SIGQUIT])
+
+
 def test_a_closed_terminal_stops_but_not_under_nohup() -> None:
     stop = headless._Stop()
     signal.raise_signal(signal.SIGHUP)

@@ -14,6 +14,7 @@ from tasks.errors import ExitCode
 from tasks.settings import Settings, get_settings
 
 if TYPE_CHECKING:
+    from app.services import UpResult
     from tasks.orders import Presence
 
 _CELLS = 48
@@ -21,7 +22,8 @@ _PROBLEM_CELLS = 200
 
 
 @click.command()
-def up() -> None:
+@click.option("--foreground", is_flag=True, help="Stay until stopped, and stop them then: for systemd.")
+def up(foreground: bool) -> None:
     """Start Redis and the local workers in the background, if they are not running."""
     from app import services
     from app.share_check import REMEDY, share_of
@@ -29,7 +31,15 @@ def up() -> None:
     settings = get_settings()
     if warning := share_of(settings):
         click.echo(f"Warning: {visible(warning)}. {REMEDY}", err=True)
-    result = services.up(settings)
+    if foreground:
+        from app.services.foreground import stay_up
+
+        stay_up(settings, _say_up)
+    else:
+        _say_up(services.up(settings))
+
+
+def _say_up(result: "UpResult") -> None:
     word = "Already up" if result.already_up else "Up"
     click.echo(f"{word}: {', '.join(result.programs)} (Redis {result.redis_version}).")
 

@@ -20,10 +20,21 @@ _QUEUES = ("home", "cpu", "gpu")
     default=None,
     help="Serve numbers for Prometheus: the first process on this port, each further one on the next.",
 )
+@click.option(
+    "--drain-seconds",
+    type=click.FloatRange(min=0),
+    default=None,
+    help="Once stopped: give back what is not finished after so long, as stopping twice does.",
+)
 @click.option("--name", default=None, hidden=True, help="Be one worker process of this name.")
 @click.option("--local", is_flag=True, hidden=True, help="It is one of a home's own.")
 def worker(
-    queues: str | None, redis_url: str | None, metrics_port: int | None, name: str | None, local: bool
+    queues: str | None,
+    redis_url: str | None,
+    metrics_port: int | None,
+    drain_seconds: float | None,
+    name: str | None,
+    local: bool,
 ) -> None:
     """Help a home from this or another machine until stopped by Ctrl-C or SIGTERM.
 
@@ -39,11 +50,11 @@ def worker(
         os.environ["SHOEBOX_METRICS_PORT"] = str(metrics_port)
         get_settings.cache_clear()
     if redis_url is not None:
-        _hide_address(redis_url, queues)
+        _hide_address(redis_url, queues, drain_seconds)
     settings = get_settings()
     configure(name or "worker", settings)
     if name is None:
-        sys.exit(_serve_headless(settings, wanted))
+        sys.exit(_serve_headless(settings, wanted, drain_seconds))
     from app.joining import await_redis
     from tasks.worker import serve
 
@@ -77,17 +88,18 @@ def _wanted_queues(queues: str | None) -> tuple[str, ...]:
     return wanted
 
 
-def _hide_address(redis_url: str, queues: str | None) -> None:
+def _hide_address(redis_url: str, queues: str | None, drain_seconds: float | None) -> None:
     """Begin again with the address in the environment: all users see the arguments of all processes.
 
     Does not return.
     """
     options = [] if queues is None else ["--queues", queues]
+    options += [] if drain_seconds is None else ["--drain-seconds", str(drain_seconds)]
     command = [sys.executable, "-m", "app", "worker", *options]
     os.execve(sys.executable, command, {**os.environ, "SHOEBOX_REDIS_URL": redis_url})  # noqa: S606 - no shell
 
 
-def _serve_headless(settings: Settings, queues: tuple[str, ...]) -> int:
+def _serve_headless(settings: Settings, queues: tuple[str, ...], drain_seconds: float | None) -> int:
     from app.headless import serve_all
     from app.joining import await_redis, check_version, say
     from app.worker_identity import worker_identity
@@ -100,7 +112,7 @@ def _serve_headless(settings: Settings, queues: tuple[str, ...]) -> int:
         say(serving_line(planned, settings.cpu_concurrency))
         if settings.metrics_port:
             say(metrics_line(planned, settings.metrics_host))
-        return serve_all(planned, identity)
+        return serve_all(planned, identity, drain_seconds)
 
 
 @click.command()

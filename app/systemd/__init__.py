@@ -1,0 +1,1 @@
+"""User units of systemd: what they say, and writing and removing them."""
