@@ -1,6 +1,7 @@
 """The command line: what commands there are, and how errors become words and exit codes."""
 
 import logging
+import os
 import sqlite3
 import sys
 from typing import NoReturn
@@ -14,6 +15,7 @@ from app.commands import (
     backup,
     completing,
     decisions,
+    desktop,
     documents,
     logs,
     machine,
@@ -46,7 +48,19 @@ Exit codes:
 """
 
 
+class _Commands(click.Group):
+    """All commands. What is none, but is there, are files for the terminal UI."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None and os.path.lexists(args[0]):
+            args = ["ui", *args]
+        return super().resolve_command(ctx, args)
+
+
 @click.group(
+    cls=_Commands,
     invoke_without_command=True,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -56,7 +70,7 @@ Exit codes:
 def shoebox(context: click.Context) -> None:
     """Drop your papers in, get a table you can trust. Nothing leaves your machines.
 
-    Without a command, on a terminal: open the terminal UI.
+    Without a command, on a terminal: open the terminal UI. Files in its place are taken in there.
     """
     if context.invoked_subcommand is not None:
         return
@@ -87,6 +101,7 @@ for _command in (
     *logs.COMMANDS,
     *backup.COMMANDS,
     *systemd.COMMANDS,
+    *desktop.COMMANDS,
     *machine.COMMANDS,
     *completing.COMMANDS,
 ):

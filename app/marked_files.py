@@ -13,7 +13,9 @@ from pathlib import Path
 from tasks.errors import ConfigError, ServiceError
 from tasks.whole_file import whole_file
 
-_MARK = re.compile(r"# Written by Shoebox; (?:change it as you like: )?([0-9a-f]{64})\n")
+_MARK = re.compile(r"(?:# |<!-- )Written by Shoebox; change it as you like: ([0-9a-f]{64})(?: -->)?\n")
+_XML = frozenset((".svg",))
+"""Endings of files whose comments are those of XML; in all others they begin with `#`."""
 
 
 class Change(StrEnum):
@@ -25,9 +27,10 @@ class Change(StrEnum):
     ABSENT = "not there"
 
 
-def marked(text: str) -> str:
+def marked(text: str, ending: str = "") -> str:
     """A file with the hash of its text in a comment before it."""
-    return f"# Written by Shoebox; change it as you like: {_hash(text)}\n{text}"
+    mark = f"Written by Shoebox; change it as you like: {_hash(text)}"
+    return f"<!-- {mark} -->\n{text}" if ending in _XML else f"# {mark}\n{text}"
 
 
 def check_ours(path: Path, *, replace: bool) -> None:
@@ -56,7 +59,7 @@ def write(path: Path, text: str) -> Change:
     Raises:
         ServiceError: it cannot be written.
     """
-    whole = marked(text)
+    whole = marked(text, path.suffix)
     try:
         if path.is_file() and not path.is_symlink() and path.read_bytes() == whole.encode():
             path.chmod(0o600)

@@ -80,8 +80,9 @@ class ShoeboxApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
-    def __init__(self, settings: Settings, clerk: "Clerk | None" = None) -> None:
+    def __init__(self, settings: Settings, clerk: "Clerk | None" = None, files: Sequence[Path] = ()) -> None:
         super().__init__()
+        self._given = files
         self.settings = settings
         self.ledger = Ledger.open(settings)
         self.store = DocumentStore()
@@ -117,6 +118,8 @@ class ShoeboxApp(App[None]):
         self.set_interval(_MACHINES_SECONDS, self._look_at_machines)
         look_at_ledger(self)
         self.ask(StartServices(), only_problems=True)
+        if self._given:
+            self.take_paths(self._given)
 
     async def on_unmount(self) -> None:
         """Remember what was chosen, and leave the clerk to finish what it was asked."""
@@ -396,12 +399,12 @@ def _in_lines(problems: Sequence[Problem]) -> str:
     return "\n".join(lines)
 
 
-def run(settings: Settings) -> None:
-    """Open the UI and stay until the user leaves."""
+def run(settings: Settings, files: Sequence[Path] = ()) -> None:
+    """Open the UI, have it take these files in, and stay until the user leaves."""
     # Its screen is the terminal's standard error.
     logs.configure("tui", settings, file=settings.log_dir / "tui.log", takes_stderr=False)
     accept_any_bytes()
-    app = ShoeboxApp(settings)
+    app = ShoeboxApp(settings, files=files)
     app.run()
     if app.return_code:
         sys.exit(app.return_code)

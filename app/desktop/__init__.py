@@ -1,0 +1,1 @@
+"""The desktop's entry: an icon that opens the terminal UI and takes files dropped on it."""
