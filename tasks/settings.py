@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,6 +23,7 @@ from pydantic_settings import (
 )
 
 from tasks.errors import ConfigError
+from tasks.secret_file import absolute, with_password
 
 
 def config_file() -> Path:
@@ -76,6 +84,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default_factory=_default_data_dir)
     """Ledger, spool, logs and the embedded Redis. Created with mode 0700."""
+    redis_password_file: Annotated[Path, AfterValidator(absolute)] | None = None
+    """A file that holds the password of `redis_url`, which then has none."""
     redis_url: RedisUrl | None = None
     """A Redis of your own (redis://, rediss://, unix://). Without it home starts an embedded one."""
     redis_port: int = Field(default=0, ge=0, le=65535)
@@ -274,6 +284,14 @@ class Settings(BaseSettings):
     """A category with less confidence sends the document to review."""
     review_fields_below: float = Field(default=0.35, ge=0, le=1)
     """A party, date, amount or currency with less confidence sends the document to review."""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _with_password(cls, url: SecretStr | None, known: ValidationInfo) -> SecretStr | None:
+        file = known.data.get("redis_password_file")
+        if url is None or file is None:
+            return url
+        return SecretStr(with_password(url.get_secret_value(), file))
 
     @classmethod
     def settings_customise_sources(

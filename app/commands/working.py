@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -21,6 +22,11 @@ _QUEUES = ("home", "cpu", "gpu")
     help="Serve numbers for Prometheus: the first process on this port, each further one on the next.",
 )
 @click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help="A file with the password of that Redis, for an address without one.",
+)
+@click.option(
     "--drain-seconds",
     type=click.FloatRange(min=0),
     default=None,
@@ -32,6 +38,7 @@ def worker(
     queues: str | None,
     redis_url: str | None,
     metrics_port: int | None,
+    password_file: Path | None,
     drain_seconds: float | None,
     name: str | None,
     local: bool,
@@ -48,9 +55,11 @@ def worker(
     wanted = _wanted_queues(queues)
     if metrics_port is not None:
         os.environ["SHOEBOX_METRICS_PORT"] = str(metrics_port)
-        get_settings.cache_clear()
+    if password_file is not None:
+        os.environ["SHOEBOX_REDIS_PASSWORD_FILE"] = str(password_file.absolute())
     if redis_url is not None:
         _hide_address(redis_url, queues, drain_seconds)
+    get_settings.cache_clear()
     settings = get_settings()
     configure(name or "worker", settings)
     if name is None:
