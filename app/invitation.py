@@ -108,5 +108,9 @@ def _notes(url: str, address: str, settings: Settings, show_password: bool) -> l
         notes.append("The files that the address names must be on the other machine, too.")
     if urlsplit(address).scheme == "redis" and not _only_here(settings, url):
         notes.append("Page images and text go to that address unencrypted: use rediss:// or a tunnel by ssh.")
+    notes.append(
+        "To keep the password in a file, and out of the shell's history: leave it out of the address, and add"
+        " --password-file FILE. To start it at each boot: the same with ./run.sh systemd worker --write."
+    )
     notes.append("Stop it there with Ctrl-C: it finishes what it is on. docs/gpu-box.md says more.")
     return notes

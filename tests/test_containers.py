@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from pydantic import ValidationError
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
@@ -27,22 +28,12 @@ FOLDER = ROOT / "docs" / "deployment"
 CONTAINERFILES = sorted(path for path in FOLDER.glob("Containerfile.*") if path.suffix != ".dockerignore")
 TOGETHER = [("compose.yaml",), ("compose.yaml", "compose.gpu.yaml"), ("compose.worker.yaml",)]
 """The files that are given to Compose at once."""
-INSTRUCTIONS = frozenset(
-    [
-        "FROM",
-        "ARG",
-        "RUN",
-        "COPY",
-        "ENV",
-        "WORKDIR",
-        "USER",
-        "VOLUME",
-        "STOPSIGNAL",
-        "HEALTHCHECK",
-        "ENTRYPOINT",
-        "CMD",
-    ]
-)
+# fmt: off
+INSTRUCTIONS = {
+    "FROM", "ARG", "RUN", "COPY", "ENV", "WORKDIR", "USER", "VOLUME", "STOPSIGNAL",
+    "HEALTHCHECK", "ENTRYPOINT", "CMD",
+}
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -154,29 +145,13 @@ def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-SERVICE_KEYS = frozenset(
-    [
-        "build",
-        "image",
-        "command",
-        "environment",
-        "secrets",
-        "volumes",
-        "networks",
-        "ports",
-        "depends_on",
-        "stop_grace_period",
-        "restart",
-        "init",
-        "cap_drop",
-        "security_opt",
-        "logging",
-        "read_only",
-        "tmpfs",
-        "healthcheck",
-        "deploy",
-    ]
-)
+# fmt: off
+SERVICE_KEYS = {
+    "build", "image", "command", "environment", "secrets", "volumes", "networks", "ports",
+    "depends_on", "stop_grace_period", "restart", "init", "cap_drop", "security_opt", "logging", "read_only",
+    "tmpfs", "healthcheck", "deploy",
+}
+# fmt: on
 
 
 @pytest.mark.parametrize("names", TOGETHER)
@@ -299,6 +274,25 @@ def test_without_a_password_redis_does_not_start(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- the password by a file
+
+
+def test_a_worker_begins_again_with_address_and_file_out_of_sight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All users see the arguments of all processes."""
+    begun: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(os, "execve", lambda _, command, environment: begun.append((command, environment)))
+    monkeypatch.setattr("app.commands.working._serve_headless", lambda *_: 0)
+    monkeypatch.setattr("tasks.logs.configure", lambda *_: None)
+    monkeypatch.setenv("SHOEBOX_REDIS_PASSWORD_FILE", "")  # so that it is put back afterwards
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p").write_text("canary")
+    arguments = ["worker", "--redis", "rediss://me@nas/0", "--password-file", "p", "--drain-seconds", "60"]
+    CliRunner().invoke(shoebox, [*arguments, "--queues", "cpu"])
+    [(command, environment)] = begun
+    assert command[1:] == ["-m", "app", "worker", "--queues", "cpu", "--drain-seconds", "60.0"]
+    assert environment["SHOEBOX_REDIS_URL"] == "rediss://me@nas/0"
+    assert environment["SHOEBOX_REDIS_PASSWORD_FILE"] == str(tmp_path / "p")
 
 
 @pytest.mark.parametrize(
