@@ -319,9 +319,9 @@ def test_a_killed_backup_leaves_nothing_that_looks_like_one(
     killed = in_child(lambda: make_backup(home, folder / "b.tar", progress=KillsItself(after)))
     assert killed == signal.SIGKILL
     assert not (folder / "b.tar").exists()
-    assert [entry.name.startswith(".b.tar.unfinished-") for entry in folder.iterdir()] == [True]
-    make_backup(home, folder / "b.tar")
-    assert [entry.name for entry in folder.iterdir()] == ["b.tar"]
+    assert [entry.name.startswith(".shoebox-unfinished-") for entry in folder.iterdir()] == [True]
+    make_backup(home, folder / "other.tar")
+    assert [entry.name for entry in folder.iterdir()] == ["other.tar"]
     assert not (home.data_dir / "backing-up").exists()
 
 

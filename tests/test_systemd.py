@@ -6,14 +6,16 @@ import shutil
 import signal
 import socket
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import shoebox
+from app.services import folders, foreground
 from app.services.foreground import stay_up
-from app.services.lifecycle import down, is_up
+from app.services.lifecycle import UpResult, down, is_up
 from app.services.processes import service_processes, supervisors
 from app.services.programs import Program
 from app.systemd import installing
@@ -186,7 +188,7 @@ def test_options_belong_to_their_units(arguments: tuple[str, ...]) -> None:
 # ---------------------------------------------------------------- home in the foreground
 
 
-@pytest.mark.parametrize("end", ["signal", "down", "killed"])
+@pytest.mark.parametrize("end", ["signal", "killed"])
 def test_home_stays_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     """It says when it is ready, ends what it started, and fails where the supervisor was not asked to end."""
     settings = Settings(data_dir=tmp_path / "data")
@@ -210,8 +212,6 @@ def test_home_stays_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monk
             assert is_up(settings)
             if end == "signal":
                 os.kill(child, signal.SIGTERM)
-            elif end == "down":
-                down(settings)
             else:
                 supervisors(service_processes(settings))[0].kill()
             ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -219,3 +219,25 @@ def test_home_stays_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monk
             assert end == "killed" or not service_processes(settings)
         finally:
             down(settings)
+
+
+@pytest.mark.parametrize("by_down", [True, False])
+def test_somebody_elses_down_is_no_failure(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, by_down: bool
+) -> None:
+    """With doubles for the services, of which nothing runs any more when they are looked at."""
+
+    def up_and_down(settings: Settings, _: object) -> UpResult:
+        folders.prepare_folders(settings)
+        if by_down:
+            folders.note_stop(settings)
+        return UpResult(already_up=False, programs=(), redis_version="")
+
+    monkeypatch.setattr(foreground, "up", up_and_down)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        with nullcontext() if by_down else pytest.raises(ServiceError, match=r"supervisord\.log"):
+            stay_up(settings, lambda _: None)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

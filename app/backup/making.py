@@ -24,7 +24,6 @@ from tasks.version import VERSION
 _SPARE_BYTES = 16 * 1024 * 1024
 _HEADERS_BYTES = 2048
 """Of a file in the archive, at most."""
-_DONE = ".tar"
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def make_backup(
     with _clear_refusals(settings, target), held(settings) as snapshot:
         _check_room(target, snapshot)
         with stage_beside(target, "unfinished") as stage:
-            draft = stage / f"draft{_DONE}"
+            draft = stage / "backup.tar"
             _write(settings, snapshot, stage, draft, progress)
             checked = check_backup(draft)
             _put_in_place(draft, target, replace=replace)
@@ -81,7 +80,7 @@ def make_backup(
 
 def default_name() -> str:
     """A name with the present second."""
-    return f"shoebox-{time.strftime('%Y%m%d-%H%M%S')}{_DONE}"
+    return f"shoebox-{time.strftime('%Y%m%d-%H%M%S')}.tar"
 
 
 def _check_place(settings: Settings, target: Path, *, replace: bool) -> None:

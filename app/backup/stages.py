@@ -8,27 +8,37 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 @contextmanager
 def stage_beside(target: Path, doing: str) -> Iterator[Path]:
-    """A private folder beside `target`, named after it; whatever is still in it at the end is removed.
+    """A private folder beside `target`, named `.shoebox-DOING-...`; what is in it at the end is removed.
 
     Raises:
         OSError: it cannot be made.
     """
-    prefix = f".{target.name}.{doing}-"
-    for left in target.parent.glob(f"{_literal(prefix)}*"):
+    prefix = f".shoebox-{doing}-"
+    for left in target.parent.glob(f"{prefix}*"):
         _remove_unless_locked(left)
-    stage = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
-    lock = _lock_of(stage)
+    stage, lock = _made(target.parent, prefix)
     try:
         yield stage
     finally:
         os.close(lock)
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _made(parent: Path, prefix: str) -> tuple[Path, int]:
+    """A new folder and the lock on it. Between the two another one may have taken it for a left one."""
+    while True:
+        stage = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        with suppress(BlockingIOError, FileNotFoundError):
+            lock = _lock_of(stage)
+            if stage.exists():
+                return stage, lock
+            os.close(lock)
 
 
 def sync_folder(folder: Path) -> None:
@@ -38,10 +48,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _literal(text: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
 
 
 def _lock_of(folder: Path) -> int:
@@ -60,6 +66,7 @@ def _remove_unless_locked(folder: Path) -> None:
     except OSError:  # somebody works in it, it is gone, or none of ours
         return
     try:
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.fstat(lock).st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)
