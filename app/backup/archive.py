@@ -53,8 +53,6 @@ class Manifest(BaseModel):
     """Of its ledger."""
     made_at: float
     """Seconds since the epoch."""
-    data_dir: str = Field(pattern=r"^([0-9a-f]{2})+$")
-    """Where it was: the system's bytes, in hex."""
     files: dict[str, Entry]
 
 

@@ -1,7 +1,9 @@
 """What of the data directory a backup holds, what it does not, and why nothing is lost by that."""
 
+import os
 import re
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from tasks.settings import Settings
@@ -13,6 +15,8 @@ FILES = ("ui.json", "api.token")
 SPOOL, UPLOADS, DIGESTS = "spool", "uploads", "digests"
 FOLDERS = (SPOOL, UPLOADS, DIGESTS)
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and what is no UTF-8. No file that Shoebox has named has one."""
 LOCK = "backup.lock"
 PINS = "backing-up"
 """Hard links to the files that are being copied: a document that ends meanwhile drops its own."""
@@ -54,8 +58,8 @@ def left_out(settings: Settings) -> Iterator[str]:
 def is_ours(name: str) -> bool:
     """Whether a backup may hold a file of this name: relative, in plain parts, and at a known place."""
     parts = name.split("/")
-    if any(part in ("", ".", "..") or not part.isprintable() for part in parts):
-        return False  # also what is no UTF-8
+    if any(part in ("", ".", "..") or _CONTROL.search(part) for part in parts):
+        return False
     if len(parts) == 1:
         return name in DATABASES or name in FILES
     if parts[0] == SPOOL:
@@ -68,10 +72,26 @@ def spooled(settings: Settings) -> Iterator[tuple[str, Path]]:
     yield from _at_known_places(SPOOL, settings.spool_dir, settings.spool_dir.glob("??/*"))
 
 
-def uploaded(settings: Settings, originals: set[Path]) -> Iterator[tuple[str, Path]]:
-    """Originals that came by the HTTP API. One that is still being received is no document's yet."""
-    root = settings.uploads_dir.absolute()
-    yield from _at_known_places(UPLOADS, root, (path for path in originals if path.is_relative_to(root)))
+def uploaded(settings: Settings, ledger: sqlite3.Connection) -> Iterator[tuple[str, Path]]:
+    """Originals that came by the HTTP API. One that is still being received is no document's yet.
+
+    Documents may name the data directory in another way than the settings, by a link for example.
+    """
+    root = settings.uploads_dir.resolve()
+    known: dict[Path, bool] = {}
+    inside = f"/{UPLOADS}/".encode()
+    for row in ledger.execute("SELECT path FROM documents WHERE instr(path, ?) ORDER BY seq", (inside,)):
+        path = Path(os.fsdecode(row[0]))
+        folder = path.parent.parent
+        if folder not in known:
+            known[folder] = folder.resolve() == root
+        if known[folder]:
+            yield from _at_known_places(UPLOADS, folder, [path])
+
+
+def upload_name(original: bytes) -> str:
+    """The name in a backup that an original has if it came by the HTTP API, and lay in the data directory."""
+    return "/".join((UPLOADS, *os.fsdecode(original).split("/")[-2:]))
 
 
 def plain_files(settings: Settings) -> Iterator[tuple[str, Path]]:
@@ -83,7 +103,7 @@ def plain_files(settings: Settings) -> Iterator[tuple[str, Path]]:
     yield from _at_known_places(DIGESTS, root, root.glob("*"))
 
 
-def _at_known_places(folder: str, root: Path, paths: Iterator[Path]) -> Iterator[tuple[str, Path]]:
+def _at_known_places(folder: str, root: Path, paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     for path in sorted(paths):
         name = str(PurePosixPath(folder) / path.relative_to(root))
         if is_ours(name) and path.is_file() and not path.is_symlink():

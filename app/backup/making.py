@@ -64,7 +64,7 @@ def make_backup(
         _check_room(target, snapshot)
         with stage_beside(target, "unfinished") as stage:
             draft = stage / "backup.tar"
-            _write(settings, snapshot, stage, draft, progress)
+            _write(snapshot, stage, draft, progress)
             checked = check_backup(draft)
             _put_in_place(draft, target, replace=replace)
     entries = checked.manifest.files
@@ -106,7 +106,7 @@ def _check_room(target: Path, snapshot: Snapshot) -> None:
         )
 
 
-def _write(settings: Settings, snapshot: Snapshot, stage: Path, draft: Path, progress: Progress) -> None:
+def _write(snapshot: Snapshot, stage: Path, draft: Path, progress: Progress) -> None:
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         writer = Writer(file, progress)
@@ -122,7 +122,6 @@ def _write(settings: Settings, snapshot: Snapshot, stage: Path, draft: Path, pro
             shoebox=VERSION,
             schema_number=snapshot.schema,
             made_at=time.time(),
-            data_dir=os.fsencode(settings.data_dir.absolute()).hex(),
             files=writer.files,
         )
         writer.finish(manifest)
@@ -161,5 +160,5 @@ def _clear_refusals(settings: Settings, target: Path) -> Iterator[None]:
                 f"No space is left for {target}; nothing is left of it.", "Name a place on another disk."
             ) from error
         raise FileError(
-            f"{target} cannot be written: {error.strerror or error}.", "Name another place."
+            f"{error.filename or target} cannot be written: {error.strerror or error}.", "Name another place."
         ) from error

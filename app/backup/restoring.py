@@ -15,7 +15,7 @@ from typing import IO
 
 from app.backup.archive import Manifest, Member, Progress
 from app.backup.checking import Checked, read_backup
-from app.backup.contents import DATABASES, LEDGER, UPLOADS
+from app.backup.contents import DATABASES, LEDGER, upload_name
 from app.backup.stages import stage_beside, sync_folder
 from tasks.errors import ConfigError, FileError
 from tasks.settings import Settings
@@ -33,8 +33,8 @@ class Restored:
     documents: int
     missing: int
     """Documents whose originals are not where they were."""
-    services_folder: bool
-    """Whether it is the data directory of the settings."""
+    is_data_dir: bool
+    """Whether it is where the settings say that the data directory is."""
 
 
 def restore_backup(
@@ -52,9 +52,10 @@ def restore_backup(
         NotFoundError, FileError: there is no such backup, it is not whole, or it cannot be written.
         ConfigError: a newer version made it, or there is something in its place.
     """
-    place = (target or settings.data_dir).expanduser().resolve()
-    _check_place(settings, place)
+    named = (target or settings.data_dir).expanduser().absolute()
+    place = named.resolve()
     with _clear_refusals(place):
+        _check_place(settings, place)
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_room(source, place)
         with stage_beside(place, "restoring") as stage:
@@ -62,13 +63,12 @@ def restore_backup(
             draft.mkdir(mode=0o700)
             checked = _unpack(source, draft, progress)
             manifest = checked.manifest
-            documents, missing = _make_ready(draft, place, manifest)
+            documents, missing = _make_ready(draft, named, manifest)
             _sync_folders(draft)
             _check_place(settings, place)  # what came meanwhile stays
             draft.rename(place)  # onto nothing, or onto an empty folder: anything else is refused
             sync_folder(place.parent)
-    here = place == settings.data_dir.expanduser().resolve()
-    return Restored(place, manifest, documents, missing, services_folder=here)
+    return Restored(place, manifest, documents, missing, is_data_dir=place == settings.data_dir.resolve())
 
 
 def _check_place(settings: Settings, place: Path) -> None:
@@ -124,7 +124,7 @@ def _unpack(source: Path, draft: Path, progress: Progress) -> Checked:
     return checked
 
 
-def _make_ready(draft: Path, place: Path, manifest: Manifest) -> tuple[int, int]:
+def _make_ready(draft: Path, named: Path, manifest: Manifest) -> tuple[int, int]:
     """Check the databases, and name the originals that lie within the backup by where they will be.
 
     Returns how many documents there are, and of how many the original is not where it was.
@@ -134,18 +134,22 @@ def _make_ready(draft: Path, place: Path, manifest: Manifest) -> tuple[int, int]
             _check_database(draft / name)
     if LEDGER not in manifest.files:
         raise FileError("The backup holds no ledger.", "Take another one.")
-    was = bytes.fromhex(manifest.data_dir) + f"/{UPLOADS}/".encode()
-    becomes = os.fsencode(place) + f"/{UPLOADS}/".encode()
     with closing(sqlite3.connect(draft / LEDGER, isolation_level=None)) as ledger:
         ledger.execute("PRAGMA trusted_schema = OFF")
         _check_schema(ledger, manifest)
         with transaction(ledger):
-            ledger.execute(
-                "UPDATE documents SET path = CAST(? || substr(path, ?) AS BLOB) WHERE substr(path, 1, ?) = ?",
-                (becomes, len(was) + 1, len(was), was),
-            )
-        paths = [row[0] for row in ledger.execute("SELECT CAST(path AS BLOB) FROM documents")]
-    return len(paths), sum(not _is_there(path, becomes, draft) for path in paths)
+            return _follow_originals(ledger, named, manifest)
+
+
+def _follow_originals(ledger: sqlite3.Connection, named: Path, manifest: Manifest) -> tuple[int, int]:
+    total = missing = 0
+    for seq, original in ledger.execute("SELECT seq, CAST(path AS BLOB) FROM documents").fetchall():
+        total += 1
+        if (name := upload_name(original)) in manifest.files:
+            ledger.execute("UPDATE documents SET path = ? WHERE seq = ?", (os.fsencode(named / name), seq))
+        else:
+            missing += not Path(os.fsdecode(original)).exists()
+    return total, missing
 
 
 def _check_database(path: Path) -> None:
@@ -164,12 +168,6 @@ def _check_schema(ledger: sqlite3.Connection, manifest: Manifest) -> None:
     refuse_newer(schema_of(ledger), Path(LEDGER))
     if schema_of(ledger) != manifest.schema_number:
         raise FileError("The ledger in the backup is not of the schema that it says.", "Take another backup.")
-
-
-def _is_there(path: bytes, uploads: bytes, draft: Path) -> bool:
-    if path.startswith(uploads):
-        return (draft / UPLOADS / os.fsdecode(path[len(uploads) :])).exists()
-    return Path(os.fsdecode(path)).exists()
 
 
 def _sync_folders(draft: Path) -> None:

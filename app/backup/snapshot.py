@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -79,10 +79,12 @@ def _take(settings: Settings, pins: Path, stack: ExitStack) -> Snapshot:
         for name in DATABASES:
             if (path := settings.data_dir / name).is_file():
                 databases[name] = stack.enter_context(_reading(path))
-        originals = {Path(os.fsdecode(row[0])) for row in ledger.execute("SELECT path FROM documents")}
-        blobs = (*spooled(settings), *uploaded(settings, originals))
-        files = {name: _pin(path, pins / str(number)) for number, (name, path) in enumerate(blobs)}
-    return Snapshot(databases, files | dict(plain_files(settings)), schema)
+        found = (*spooled(settings), *uploaded(settings, ledger), *plain_files(settings))
+        files = {}
+        for number, (name, path) in enumerate(found):
+            with suppress(FileNotFoundError):  # dropped just now, by a document that had ended before
+                files[name] = _pin(path, pins / str(number))
+    return Snapshot(databases, files, schema)
 
 
 def _nothing(settings: Settings) -> NotFoundError:
@@ -95,6 +97,8 @@ def _pin(path: Path, pin: Path) -> Path:
     """A second name for a file, which it keeps when it loses its first."""
     try:
         os.link(path, pin)
+    except FileNotFoundError:
+        raise
     except OSError:  # a file system without links, or the file lies on another: the lock is held for longer
         shutil.copy2(path, pin)
     return pin
@@ -106,6 +110,8 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(
         sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)
     ) as connection:
+        # As whoever opens it has it. One that was just restored or saved is not: its readers stop writers.
+        connection.execute("PRAGMA journal_mode = WAL")
         yield connection
 
 

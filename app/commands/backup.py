@@ -79,7 +79,7 @@ def _tell(restored: "Restored") -> None:
             f"The originals of {restored.missing:,} are not where they were. What is known of them is there;"
             " put them back to open them or to have them read again."
         )
-    if restored.services_folder:
+    if restored.is_data_dir:
         click.echo("Begin with: ./run.sh up")
     else:
         click.echo("SHOEBOX_DATA_DIR set to that folder makes it the one that is used.")

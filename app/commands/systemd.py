@@ -50,6 +50,7 @@ def systemd(
         return
     for one in install(wanted, options, replace=replace):
         click.echo(f"{one.change.value}: {visible(str(one.path))}")
+    click.echo(f"All units have these settings of this environment: {_carried()}.")
     _say_what_next(wanted)
 
 
@@ -65,15 +66,20 @@ def _check(units: Sequence[str], folders: Sequence[Path], queues: str | None) ->
 
 def _show(units: Sequence[str], options: "UnitOptions") -> None:
     from app.systemd.installing import planned
-    from app.systemd.units import carried_environment
 
     for path, text in planned(units, options).items():
         click.echo(f"--- {visible(str(path))}")
         if path == options.environment:
-            click.echo(f"(the settings {', '.join(sorted(carried_environment())) or 'of none'}; mode 0600)")
+            click.echo(f"(of this environment: {_carried()}; mode 0600)")
         else:
             click.echo(visible_lines(text))
     click.echo("Nothing was written; --write does that.")
+
+
+def _carried() -> str:
+    from app.systemd.units import carried_environment
+
+    return visible(", ".join(sorted(carried_environment()))) or "none"
 
 
 def _say_what_next(units: Sequence[str]) -> None:
