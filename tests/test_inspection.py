@@ -428,9 +428,9 @@ def basic(login: str) -> dict[str, str]:
 def test_flower_is_looked_at_from_this_machine_or_with_the_token(
     method: str, path: str, headers: dict[str, str], client: str, status: int | None
 ) -> None:
-    refusal = Gate("secret", needs_token=False).refusal(method, path, headers, client)
-    assert (refusal.status if refusal else None) == status
+    denial = Gate("secret", needs_token=False).denial(method, path, headers, client)
+    assert (denial.status if denial else None) == status
     if "Authorization" not in headers:
-        closed = Gate("secret", needs_token=True).refusal(method, path, headers, client)
+        closed = Gate("secret", needs_token=True).denial(method, path, headers, client)
         assert closed is not None
         assert closed.status == 401

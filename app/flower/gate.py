@@ -22,7 +22,7 @@ _TABLE = "/tasks/datatable"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Denial:
     """Why a request is not let in."""
 
     status: HTTPStatus
@@ -37,23 +37,23 @@ class Gate:
     needs_token: bool
     """Also from programs on this machine."""
 
-    def refusal(self, method: str, path: str, headers: Mapping[str, str], client: str) -> Refusal | None:
+    def denial(self, method: str, path: str, headers: Mapping[str, str], client: str) -> Denial | None:
         """None for a request that is let in. `headers` finds names in any case."""
         is_local = is_loopback(client) and not any(name in headers for name in _FORWARDED)
         has_token = self._has_token(headers.get("Authorization", ""))
         if not has_token and (self.needs_token or not is_local):
-            return Refusal(
+            return Denial(
                 HTTPStatus.UNAUTHORIZED,
                 f"This needs the user {USER} with the token that `./run.sh api --show-token` shows.",
             )
         if not has_token and _name(headers.get("Host", "")) not in _LOCAL_NAMES:
             # A web page whose name was made to point here (DNS rebinding) would otherwise read everything.
-            return Refusal(
+            return Denial(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "Flower is not known under that name. Call it as 127.0.0.1 or localhost, or send the token.",
             )
         if method not in _LOOKING and (method, path) != ("POST", _TABLE):
-            return Refusal(
+            return Denial(
                 HTTPStatus.FORBIDDEN,
                 "Flower only shows here: it sends and revokes no tasks, and workers take no orders from it.",
             )

@@ -15,7 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 
-from app.flower.gate import USER, Gate, Refusal
+from app.flower.gate import USER, Gate, Denial
 from app.flower.queues import Queues
 from tasks.queues import get_app
 from tasks.settings import Settings
@@ -40,16 +40,16 @@ class GuardedFlower(Flower):  # type: ignore[misc] # Flower has no types
     def find_handler(self, request: HTTPServerRequest, **named: Any) -> Any:
         """Where a request goes."""
         method, client = request.method or "", request.remote_ip or ""
-        refusal = self._gate.refusal(method, request.path, request.headers, client)
-        if refusal:
-            return self.get_handler_delegate(request, _Refusing, {"refusal": refusal})
+        denial = self._gate.denial(method, request.path, request.headers, client)
+        if denial:
+            return self.get_handler_delegate(request, _Denying, {"denial": denial})
         request.headers["Authorization"] = self._pass
         return super().find_handler(request, **named)
 
 
-class _Refusing(RequestHandler):
-    def initialize(self, refusal: Refusal) -> None:
-        self._refusal = refusal
+class _Denying(RequestHandler):
+    def initialize(self, denial: Denial) -> None:
+        self._refusal = denial
 
     def check_xsrf_cookie(self) -> None:
         """Whatever it was, it is refused."""
