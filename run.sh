@@ -282,6 +282,9 @@ case "$1" in test | bench) lock="$here/.requirements/test.lock" ;; esac
 [ -r "$lock" ] || fail_without_lock "$lock"
 
 unset PYTHONHOME PYTHONPATH
+# It is set to keep checkouts clean, as in many containers. Compiled code goes into the virtual environment here,
+# and without it each of our processes would compile a hundred and fifty modules before it does anything.
+unset PYTHONDONTWRITEBYTECODE
 export PYTHONSAFEPATH=1 # nothing in the current folder is taken for ours
 
 choose_locks
