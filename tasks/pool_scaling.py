@@ -29,11 +29,11 @@ _LOOK_SECONDS = 2.0
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def scaling_options(app: "Celery", settings: Settings) -> list[str]:
-    """Celery's arguments for a pool that scales, and the application prepared for it; none if it is fixed."""
+def scaling(app: "Celery", settings: Settings) -> tuple[int, int] | None:
+    """Most and fewest processes of a pool, and the application prepared for it; None if it does not scale."""
     least, most = min(settings.cpu_concurrency_min, settings.cpu_concurrency), settings.cpu_concurrency
     if least == most:
-        return []
+        return None
     app.conf.update(
         worker_autoscaler=f"{__name__}:{LoadScaler.__name__}",
         # No more messages than `LoadScaler` lets the worker have. What waits is left to others, and to urgent
@@ -42,7 +42,7 @@ def scaling_options(app: "Celery", settings: Settings) -> list[str]:
         # After a lost connection Celery would count the processes that there are, not those that may be.
         worker_enable_prefetch_count_reduction=False,
     )
-    return ["--autoscale", f"{most},{least}"]
+    return most, least
 
 
 class PoolSize:

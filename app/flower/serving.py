@@ -15,7 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 
-from app.flower.gate import USER, Gate, Denial
+from app.flower.gate import USER, Denial, Gate
 from app.flower.queues import Queues
 from tasks.queues import get_app
 from tasks.settings import Settings
