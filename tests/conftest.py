@@ -120,6 +120,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 @pytest.fixture
+def emptied(system: System) -> System:
+    """The module's system, without documents. A system costs more than most of what it is started for."""
+    system.forget_documents()
+    return system
+
+
+@pytest.fixture
 def own_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
     """Starts a system for one test alone, with settings of its own."""
     with ExitStack() as stack:

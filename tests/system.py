@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from tasks.broker_url import redis_url
 from tasks.documents import FINAL_STATES, State
 from tasks.exchange import Exchange, Holder, connect
+from tasks.home import Home
 from tasks.ledger import DocumentRow, Ledger
 from tasks.settings import Settings
 from tasks.units import UnitRow, outstanding, units_of
@@ -73,6 +74,12 @@ class System:
         """All documents."""
         with Ledger.open(self.settings) as ledger:
             return ledger.documents()
+
+    def forget_documents(self) -> None:
+        """Remove all documents, as `rm` does; what workers have in hand of them ends for nothing."""
+        with Home.open(self.settings) as home:
+            for document in home.ledger.documents():
+                home.remove(document)
 
     def units(self, document: str) -> list[UnitRow]:
         """A document's units."""

@@ -29,7 +29,7 @@ def test_a_scan_survives_the_death_of_its_child_and_of_its_worker(
 ) -> None:
     system = own_system(SHOEBOX_OCR_WINDOW_PAGES="2")
     path = tmp_path / "scan.pdf"
-    path.write_bytes(scans.scanned(pages=8, lines=12))
+    path.write_bytes(scans.scanned(pages=6, lines=4))
     system.run("add", path)
     document = system.documents()[0].id
 
@@ -40,7 +40,7 @@ def test_a_scan_survives_the_death_of_its_child_and_of_its_worker(
     [ended] = system.await_ended()
 
     assert ended.state in {State.DONE, State.REVIEW}
-    assert ended.page_count == 8
+    assert ended.page_count == 6
     after = {u.id: u for u in system.units(document)}
     assert all(after[number].seconds == seconds for number, seconds in before.items())
     assert {u.state for u in after.values()} == {State.DONE}
@@ -49,10 +49,8 @@ def test_a_scan_survives_the_death_of_its_child_and_of_its_worker(
     assert len(again) <= 4
 
 
-def test_a_batch_survives_a_redis_that_is_killed_and_wiped(
-    own_system: Callable[..., System], tmp_path: Path
-) -> None:
-    system = own_system()
+def test_a_batch_survives_a_redis_that_is_killed_and_wiped(emptied: System, tmp_path: Path) -> None:
+    system = emptied
     samples.make_corpus(tmp_path / "batch", 40)
     (tmp_path / "batch" / "truth.json").unlink()
     system.run("add", tmp_path / "batch")
@@ -69,9 +67,9 @@ def test_a_batch_survives_a_redis_that_is_killed_and_wiped(
 
 
 def test_a_file_that_kills_its_worker_is_set_aside_and_the_rest_goes_on(
-    own_system: Callable[..., System], tmp_path: Path
+    emptied: System, tmp_path: Path
 ) -> None:
-    system = own_system()
+    system = emptied
     poison, letter = tmp_path / "poison.png", tmp_path / "letter.pdf"
     poison.write_bytes(scans.png())
     samples.make("letter.pdf", tmp_path)
@@ -109,8 +107,8 @@ def test_a_file_that_hangs_is_stopped_by_the_time_limit(
     assert "took longer than" in ended["page.png"].message
 
 
-def test_results_wait_while_home_is_down(own_system: Callable[..., System], tmp_path: Path) -> None:
-    system = own_system()
+def test_results_wait_while_home_is_down(emptied: System, tmp_path: Path) -> None:
+    system = emptied
     paths = samples.make_corpus(tmp_path / "batch", 10)
     system.run("add", *paths)
     system.kill(system.program_pid("home"))

@@ -63,7 +63,7 @@ def workers(home: System) -> list[Presence]:
 
 def test_a_gpu_box_reads_scans_and_gives_back_what_it_has_in_hand(home: System, box: HeadlessWorker) -> None:
     scan = home.folder / "scan.pdf"
-    scan.write_bytes(scans.scanned(pages=1, seed=1))
+    scan.write_bytes(scans.scanned(pages=1, seed=1, lines=4))
     home.run("add", scan)
 
     def read() -> str:

@@ -11,7 +11,6 @@ from tasks.circuit import load_circuit
 from tasks.documents import FINAL_STATES, Stage, State
 from tasks.events import EventKind, read_events, stream_key
 from tasks.exchange import connect
-from tasks.home import Home
 from tasks.ledger import DocumentRow, Ledger
 from tests import samples
 from tests.ollama import Call, FaultKind, ModelSpec, OllamaDouble
@@ -58,9 +57,7 @@ def double(running_double: OllamaDouble) -> OllamaDouble:
 @pytest.fixture
 def system(running_system: System, double: OllamaDouble) -> System:
     """The system without documents, with its models noticed."""
-    with Home.open(running_system.settings) as home:
-        for document in running_system.documents():
-            home.remove(document)
+    running_system.forget_documents()
     await_models(running_system)
     return running_system
 

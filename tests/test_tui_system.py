@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,8 +27,8 @@ def opened(system: System, **environment: str) -> Iterator[Terminal]:
         terminal.close()
 
 
-def test_drop_watch_quit_and_start_again(own_system: Callable[..., System], tmp_path: Path) -> None:
-    system = own_system()
+def test_drop_watch_quit_and_start_again(emptied: System, tmp_path: Path) -> None:
+    system = emptied
     papers = tmp_path / "my papers"
     papers.mkdir()
     paths = [samples.make(name, papers) for name in ("invoice-en.pdf", "letter.pdf", "notes.txt")]
@@ -47,8 +47,8 @@ def test_drop_watch_quit_and_start_again(own_system: Callable[..., System], tmp_
         assert terminal.await_end() == 0
 
 
-def test_what_was_dropped_just_before_quitting_is_taken(own_system: Callable[..., System]) -> None:
-    system = own_system()
+def test_what_was_dropped_just_before_quitting_is_taken(emptied: System) -> None:
+    system = emptied
     file = system.folder / "last.txt"
     file.write_text("A letter.\n")
     with opened(system) as terminal:
@@ -59,10 +59,8 @@ def test_what_was_dropped_just_before_quitting_is_taken(own_system: Callable[...
     assert [document.name for document in system.await_ended()] == ["last.txt"]
 
 
-def test_what_was_dropped_last_is_taken_though_the_terminal_dies(
-    own_system: Callable[..., System], tmp_path: Path
-) -> None:
-    system = own_system()
+def test_what_was_dropped_last_is_taken_though_the_terminal_dies(emptied: System, tmp_path: Path) -> None:
+    system = emptied
     for number in range(60):
         (tmp_path / f"{number}.txt").write_text(f"Letter number {number}\nDear Sir,\nyours sincerely\n")
     with opened(system) as terminal:
@@ -75,8 +73,8 @@ def test_what_was_dropped_last_is_taken_though_the_terminal_dies(
     system.await_true(lambda: len(system.documents()) == 60, 60)
 
 
-def test_a_terminal_that_dies_without_a_signal_ends_the_process(own_system: Callable[..., System]) -> None:
-    system = own_system()
+def test_a_terminal_that_dies_without_a_signal_ends_the_process(emptied: System) -> None:
+    system = emptied
     # Where the terminal does not control the process, nobody sends a hang-up signal.
     terminal = Terminal([sys.executable, "-m", "app"], system.environment, controls=False)
     try:
@@ -87,8 +85,8 @@ def test_a_terminal_that_dies_without_a_signal_ends_the_process(own_system: Call
         terminal.close()
 
 
-def test_redis_that_is_killed_is_said_to_be_away_and_found_again(own_system: Callable[..., System]) -> None:
-    system = own_system()
+def test_redis_that_is_killed_is_said_to_be_away_and_found_again(emptied: System) -> None:
+    system = emptied
     with opened(system) as terminal:
         terminal.await_text("Redis ok")
         terminal.forget()
@@ -103,8 +101,8 @@ def test_redis_that_is_killed_is_said_to_be_away_and_found_again(own_system: Cal
         assert terminal.await_end() == 0
 
 
-def test_no_color_is_heeded(own_system: Callable[..., System]) -> None:
-    system = own_system()
+def test_no_color_is_heeded(emptied: System) -> None:
+    system = emptied
     file = system.folder / "note.txt"
     file.write_text("A note.\n")
     system.run("add", file, "--wait")
