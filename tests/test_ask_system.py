@@ -273,8 +273,7 @@ def test_a_question_overtakes_the_documents_that_wait(
     letters = [row for row in system.documents() if row.name.startswith("letter")]
     assert sum(map(by_model, letters)) < len(letters)
     double.clear()
-    for row in letters:
-        system.run("rm", row.id, "--yes")
+    system.run("rm", *(row.id for row in letters), "--yes")
 
 
 def test_every_call_is_shown(system: System, double: OllamaDouble) -> None:

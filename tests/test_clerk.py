@@ -40,8 +40,8 @@ from tests import samples
 from tests.samples.trouble import make_hostile_names
 from tests.system import System
 
-MANY = 1_500
-"""Files that take a while to be taken in: some seconds."""
+MANY = 1_000
+"""Files that take a while to be taken in: a second or more."""
 
 
 def talk(settings: Settings, scenario: Callable[[ClerkClient], Awaitable[None]], **environment: str) -> None:

@@ -276,7 +276,7 @@ def test_a_long_text_is_read_whole_and_urgent_work_gets_in_between(
     system: System, double: OllamaDouble, chats: Callable[[], list[Call]], tmp_path: Path
 ) -> None:
     long_text, letter = tmp_path / "long.pdf", samples.make("letter.pdf", tmp_path)
-    long_text.write_bytes(papers.long_report(pages=60))
+    long_text.write_bytes(papers.long_report(pages=24))
     system.run("add", long_text)
 
     def parts_done() -> int:

@@ -657,54 +657,59 @@ def await_taken(system: System, name: str) -> None:
     system.await_true(is_taken, 60, f"{name} is taken")
 
 
-@pytest.mark.parametrize("notices", ["auto", "off"])
-def test_a_watched_folder_of_a_running_system(tmp_path: Path, notices: str) -> None:
+@pytest.fixture(scope="module", params=["auto", "off"])
+def watching(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A running system that watches by notices, and one that looks again and again."""
+    settings = {"SHOEBOX_WATCH_NOTICES": request.param, "SHOEBOX_WATCH_SETTLE_SECONDS": "0.5"}
+    with running(tmp_path_factory.mktemp("home"), **settings) as system:
+        yield system
+
+
+def test_a_watched_folder_of_a_running_system(watching: System, tmp_path: Path) -> None:
+    system, has_notices = watching, watching.environment["SHOEBOX_WATCH_NOTICES"] == "auto"
     folder = tmp_path / "my scans"
     folder.mkdir()
     (folder / "before.txt").write_text("A letter that was there before.")
     names = {"before.txt", "meanwhile.txt"}
-    settings = {"SHOEBOX_WATCH_NOTICES": notices, "SHOEBOX_WATCH_SETTLE_SECONDS": "0.5"}
-    with running(tmp_path / "home", **settings) as system:
-        assert "No folder is watched" in system.run("watch").stdout
-        system.run("watch", folder, "--background")
-        await_taken(system, "before.txt")
-        system.kill(system.program_pid("watch"))
-        (folder / "meanwhile.txt").write_text("Put there while the watcher was dead.")
-        await_taken(system, "meanwhile.txt")
-        if notices == "auto":  # a start looks at everything, whether notices come later or not
-            system.run("down")
-            (folder / "later.txt").write_text("Put there while nothing ran.")
-            names.add("later.txt")
-            system.run("up")
-            await_taken(system, "later.txt")
-        assert {document.name for document in system.await_ended()} == names
-        files = json.loads(system.run("watch", "--all", "--json").stdout)["files"]
-        assert {(Path(file["path"]).name, file["state"]) for file in files} == {(n, "taken") for n in names}
-        listed = system.run("watch").stdout
-        assert ("notices of the system" in listed) is (notices == "auto")
-        system.run("watch", "--off")
-        assert "not watched" in system.run("watch").stdout
+    assert "No folder is watched" in system.run("watch").stdout
+    system.run("watch", folder, "--background")
+    await_taken(system, "before.txt")
+    system.kill(system.program_pid("watch"))
+    (folder / "meanwhile.txt").write_text("Put there while the watcher was dead.")
+    await_taken(system, "meanwhile.txt")
+    if has_notices:  # a start looks at everything, whether notices come later or not
+        system.run("down")
+        (folder / "later.txt").write_text("Put there while nothing ran.")
+        names.add("later.txt")
+        system.run("up")
+        await_taken(system, "later.txt")
+    assert {document.name for document in system.await_ended()} == names
+    files = json.loads(system.run("watch", "--all", "--json").stdout)["files"]
+    assert {(Path(file["path"]).name, file["state"]) for file in files} == {(n, "taken") for n in names}
+    listed = system.run("watch").stdout
+    assert ("notices of the system" in listed) is has_notices
+    system.run("watch", "--off")
+    assert "not watched" in system.run("watch").stdout
 
 
-def test_following_prints_what_is_taken_until_it_is_interrupted(tmp_path: Path) -> None:
+def test_following_prints_what_is_taken_until_it_is_interrupted(watching: System, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    with running(tmp_path / "home", SHOEBOX_WATCH_SETTLE_SECONDS="0.5") as system:
-        following = subprocess.Popen(
-            [sys.executable, "-m", "app", "watch", str(folder)],
-            env=system.environment | {"PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        (folder / "a.txt").write_text("A letter.")
-        assert following.stdout is not None
-        assert following.stderr is not None
-        while not (line := following.stdout.readline()).startswith("taken"):
-            assert line, "it ended"
-        assert line.split()[1] == str(folder / "a.txt")
-        following.send_signal(signal.SIGINT)
-        assert "Still watching" in following.stderr.read()
-        assert following.wait() == 0
-        following.stdout.close()
-        following.stderr.close()
+    following = subprocess.Popen(
+        [sys.executable, "-m", "app", "watch", str(folder)],
+        env=watching.environment | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    (folder / "a.txt").write_text("A letter.")
+    assert following.stdout is not None
+    assert following.stderr is not None
+    while not (line := following.stdout.readline()).startswith("taken"):
+        assert line, "it ended"
+    assert line.split()[1] == str(folder / "a.txt")
+    following.send_signal(signal.SIGINT)
+    assert "Still watching" in following.stderr.read()
+    assert following.wait() == 0
+    following.stdout.close()
+    following.stderr.close()
