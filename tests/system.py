@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from app import services
+from app.services.supervisord import Supervisor
 from tasks.broker_url import redis_url
 from tasks.documents import FINAL_STATES, State
 from tasks.exchange import Exchange, Holder, connect
@@ -104,8 +106,7 @@ class System:
 
     def program_pid(self, name: str) -> int:
         """The process of a supervised program."""
-        programs = self.json("status")["programs"]
-        return int(next(program["pid"] for program in programs if program["name"] == name))
+        return next(one.pid for one in Supervisor(self.settings).programs() if one.name == name)
 
     def await_true(self, condition: Callable[[], T], seconds: float = 120, what: str = "") -> T:
         """Look again and again until the condition holds; returns what it gave."""
@@ -131,8 +132,8 @@ class System:
         os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """Stop everything; fails if something is left running."""
-        self.run("down")
+        """Stop everything, as `down` does; fails if something is left running."""
+        services.down(self.settings)
         left = self.processes()
         if left:
             raise AssertionError(f"left running after down: {left}")

@@ -113,7 +113,7 @@ def test_a_long_document_is_read_to_its_end_within_one_context(
     server: OllamaDouble, engine_of: Start
 ) -> None:
     before = len(server.calls("/api/chat"))
-    long = document(40, 400)
+    long = document(20, 400)
     engine = engine_of()
     analysis = engine.analyse(long, INVOICE)
     calls = calls_since(server, before)
@@ -121,6 +121,7 @@ def test_a_long_document_is_read_to_its_end_within_one_context(
     assert {call.json["options"]["num_ctx"] for call in calls} == {CONTEXT}
     assert all((call.tokens_computed or 0) + (call.tokens_cached or 0) <= CONTEXT for call in calls)
     sent = [call.json["messages"][1]["content"] for call in calls]
+    assert not any(all(page.text[-120:] in text for page in long.pages) for text in sent)  # in parts
     for page in long.pages:
         tail = page.text[-120:]
         assert any(tail in text for text in sent)
