@@ -301,6 +301,7 @@ if ! is_ready; then
 fi
 export PYTHONPATH="$here"                  # the program is found from any folder
 export PYTHONPYCACHEPREFIX="$venv/pycache" # compiled code stays out of the checkout
+unset PYTHONDONTWRITEBYTECODE              # images of containers set it: each start would compile everything anew
 if [ "$1" = test ]; then
     shift
     exec "$venv/bin/python" -m app.testing "$@"

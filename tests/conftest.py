@@ -1,5 +1,6 @@
 """Fixtures: private homes, a private Redis, and a whole running system."""
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -56,6 +57,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest. Within a file the order stays."""
     rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection look through what collection made, which stays until the end.
+
+    Thousands of tests are a million objects: each full collection, which OCR and asyncio ask for often,
+    would go through all of them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
