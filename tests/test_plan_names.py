@@ -1,5 +1,9 @@
-"""Names of plans: whatever was read, they are safe paths below the target."""
+"""Names of plans: whatever was read, they are safe paths below the target.
 
+SHOEBOX_EXAMPLES=1500 tries as many texts.
+"""
+
+import os
 import re
 import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
@@ -11,6 +15,7 @@ from hypothesis import strategies as st
 from app.plans.names import PLACEHOLDERS, Template, key_of
 from tasks.errors import ConfigError
 
+EXAMPLES = int(os.environ.get("SHOEBOX_EXAMPLES", "300"))
 USUAL = Template.parse("{category}/{date}_{party}_{title}{ext}")
 NASTY = st.one_of(
     st.text(max_size=300),
@@ -67,14 +72,14 @@ def is_safe(path: PurePosixPath) -> bool:
 
 
 @given(st.fixed_dictionaries(dict.fromkeys(PLACEHOLDERS, NASTY)))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_no_value_makes_an_unsafe_path(values: dict[str, str]) -> None:
     assert is_safe(USUAL.path(values))
     assert len(USUAL.path(values).parts) == 2
 
 
 @given(st.lists(PART, min_size=1, max_size=5), st.fixed_dictionaries(dict.fromkeys(PLACEHOLDERS, NASTY)))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_no_template_makes_an_unsafe_path(parts: list[list[str]], values: dict[str, str]) -> None:
     try:
         template = Template.parse("/".join("".join(part) for part in parts))
@@ -84,7 +89,7 @@ def test_no_template_makes_an_unsafe_path(parts: list[list[str]], values: dict[s
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_any_text_is_a_template_or_is_refused_in_words(text: str) -> None:
     try:
         template = Template.parse(text)

@@ -1,6 +1,7 @@
 """Choosing between what the parts of a long document say of the same field."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tasks.documents import Field, FieldStatus, PartAnalysis
 from tasks.engines.llm.grounding import missing
@@ -23,12 +24,17 @@ def _best(spec: FieldSpec, found: Sequence[Field | None]) -> Field:
     stated = [field for field in found if field and field.status is not FieldStatus.MISSING]
     if spec.type == "amount":
         stated.reverse()
-    labels = [fold(label) for label in spec.labels]
+    labels = _folded(spec.labels)
     return min(
         stated,
         key=lambda field: (_RANK[field.status], not _is_labelled(field, labels)),
         default=missing(spec),
     )
+
+
+@lru_cache(maxsize=256)
+def _folded(labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(fold, labels))
 
 
 def _is_labelled(field: Field, labels: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ A text without `maxLength` may be generated for ever. Grammars do not enforce ev
 (number ranges, formats), so each reply is validated by the same model afterwards.
 """
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
@@ -46,6 +47,7 @@ class CategoryReply(_Reply):
     category: str
 
 
+@lru_cache(maxsize=64)
 def category_reply(names: tuple[str, ...]) -> type[CategoryReply]:
     """A reply whose category is one of the names."""
     allowed: Any = Literal[names]
@@ -54,17 +56,26 @@ def category_reply(names: tuple[str, ...]) -> type[CategoryReply]:
 
 def fields_reply(category: Category) -> type[FieldsReply]:
     """A reply with a value or null for each field. All keys are required: null is said, not implied."""
+    return _fields_reply(tuple(spec.name for spec in category.fields))
+
+
+@lru_cache(maxsize=64)  # making a model and its schema takes longer than all else that is done with a reply
+def _fields_reply(names: tuple[str, ...]) -> type[FieldsReply]:
     # A recipe may call a field `copy` or `json`, which pydantic's own methods are called: hence the aliases.
     fields: dict[str, Any] = {
-        f"field_{index}": (FoundValue | None, Field(alias=spec.name))
-        for index, spec in enumerate(category.fields)
+        f"field_{index}": (FoundValue | None, Field(alias=name)) for index, name in enumerate(names)
     }
     return create_model("Fields", __base__=FieldsReply, **fields)
 
 
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema of a reply, without pydantic's titles and descriptions, which only cost tokens."""
-    return _bare(model.model_json_schema(by_alias=True))
+    return _bare(_full_schema(model))
+
+
+@lru_cache(maxsize=64)
+def _full_schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(by_alias=True)
 
 
 def _bare(schema: dict[str, Any], *, names: bool = False) -> dict[str, Any]:
