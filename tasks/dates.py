@@ -18,6 +18,7 @@ _NUMERIC = re.compile(
     r"(?<![\w/-])(?<!\d[.,])(?P<first>\d{1,2})(?P<mark>[/-]|\. ?)(?P<second>\d{1,2})(?P=mark)"
     r"(?P<year>(?:19|20)\d{2}|\d{2})(?!\w|[./-]\d)"
 )
+_DIGIT = re.compile(r"\d")
 _SAMPLE = 40_000
 _MONTH_FIRST_SIGNS = re.compile(r"\$|\bUSD\b|\bZIP\b|\b[A-Z]{2} \d{5}(?:-\d{4})?\b")
 _DAY_FIRST_SIGNS = re.compile(r"[€£]|\b(?:EUR|GBP|VAT|GST|AUD|IBAN)\b")
@@ -89,6 +90,14 @@ def parse_date(text: str, day_first: bool) -> date | None:
 
 
 def _all_dates(text: str, day_first: bool) -> Iterator[FoundDate]:
+    yield from _plain_dates(text)
+    yield from _numeric_dates(text, day_first)
+
+
+def _plain_dates(text: str) -> Iterator[FoundDate]:
+    """Those that can be read in one way only."""
+    if not _DIGIT.search(text):
+        return  # names of months take longer to look for
     for match in _ISO.finditer(text):
         yield from _checked(match, int(match["year"]), int(match["month"]), int(match["day"]))
     words = _written_out()
@@ -96,6 +105,9 @@ def _all_dates(text: str, day_first: bool) -> Iterator[FoundDate]:
         for match in pattern.finditer(text):
             month = month_numbers()[match["month"].lower()]
             yield from _checked(match, int(match["year"]), month, int(match["day"]))
+
+
+def _numeric_dates(text: str, day_first: bool) -> Iterator[FoundDate]:
     for match in _NUMERIC.finditer(text):
         first, second, year = int(match["first"]), int(match["second"]), _full_year(match["year"])
         if len(match["year"]) == 2 and match["mark"] != "/" and len(match["first"] + match["second"]) < 4:
@@ -125,9 +137,8 @@ def _full_year(year: str) -> int:
 def _votes(sample: str) -> int:
     """Positive for day first, negative for month first, 0 where the document's dates do not tell."""
     votes = 0
-    certain = {match.value for match in _all_dates(sample, True)} & {
-        match.value for match in _all_dates(sample, False)
-    }
+    both = [{found.value for found in _numeric_dates(sample, day_first)} for day_first in (True, False)]
+    certain = {found.value for found in _plain_dates(sample)} | (both[0] & both[1])
     for match in _NUMERIC.finditer(sample):
         first, second, year = int(match["first"]), int(match["second"]), _full_year(match["year"])
         if match["mark"][0] == ".":
