@@ -34,6 +34,7 @@ def double() -> Iterator[OllamaDouble]:
     models = (
         ModelSpec("tiny", context_length=4096),
         ModelSpec("slow", context_length=4096, layers=LAYERS, labelled=False),
+        ModelSpec("babbler", context_length=4096, labelled=False),
         ModelSpec("thinker", capabilities=("completion", "thinking")),
         ModelSpec("faraway:120b-cloud", remote=True),
     )
@@ -101,7 +102,7 @@ def test_ollama_cuts_nothing_silently(ollama: OllamaClient) -> None:
 
 def test_ollama_ends_a_reply_at_the_end_of_the_context(ollama: OllamaClient) -> None:
     """Instead of forgetting the beginning of the prompt."""
-    reply = chat(ollama, request("word " * 100, model="slow", num_ctx=512, max_tokens=2000))
+    reply = chat(ollama, request("word " * 100, model="babbler", num_ctx=512, max_tokens=2000))
 
     assert reply.done_reason == "length"
     assert reply.reply_tokens <= 512

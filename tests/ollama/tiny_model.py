@@ -139,24 +139,29 @@ Vocabulary = tuple[list[str], list[float], list[int]]
 def _byte_pairs(words: Counter[str], count: int) -> list[str]:
     """Plain byte-pair encoding; the order of merges becomes the score of a token."""
     spelled = {word: list(word) for word in words}
-    merged: list[str] = []
-    while len(merged) < count:
-        pairs: Counter[tuple[str, str]] = Counter()
-        for word, parts in spelled.items():
-            for pair in pairwise(parts):
-                pairs[pair] += words[word]
-        if not pairs:
-            break
+    merged: dict[str, None] = {}
+    pairs: Counter[tuple[str, str]] = Counter()
+    for word, parts in spelled.items():
+        for pair in pairwise(parts):
+            pairs[pair] += words[word]
+    while pairs and len(merged) < count:
         a, b = max(pairs, key=lambda pair: (pairs[pair], pair))  # ties go by text, hence deterministic
-        if a + b not in merged:
-            merged.append(a + b)
-        for parts in spelled.values():
+        merged[a + b] = None
+        for word, parts in spelled.items():
+            if a + b not in word or (a, b) not in pairwise(parts):
+                continue
+            for pair in pairwise(parts):
+                pairs[pair] -= words[word]
+                if not pairs[pair]:
+                    del pairs[pair]
             i = 0
             while i < len(parts) - 1:
                 if parts[i] == a and parts[i + 1] == b:
                     parts[i : i + 2] = [a + b]
                 i += 1
-    return merged
+            for pair in pairwise(parts):
+                pairs[pair] += words[word]
+    return list(merged)
 
 
 def _vocabulary(examples: Mapping[str, list[str]]) -> Vocabulary:
