@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import hypothesis
@@ -53,6 +54,9 @@ _LONGEST_FIRST = (
 )
 
 
+_homes = count()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest. Within a file the order stays."""
     rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
@@ -75,8 +79,11 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     for name in list(os.environ):
         if name.startswith("SHOEBOX_") and name != "SHOEBOX_TEST_OLLAMA":
             monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
-    monkeypatch.setenv("SHOEBOX_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+    # Not by mktemp, which looks through the folders of all tests before.
+    home = tmp_path_factory.getbasetemp() / "own" / str(next(_homes))
+    for variable, folder in (("XDG_CONFIG_HOME", "config"), ("SHOEBOX_DATA_DIR", "data")):
+        (home / folder).mkdir(mode=0o700, parents=True)
+        monkeypatch.setenv(variable, str(home / folder))
     monkeypatch.setenv("SHOEBOX_OCR_THREADS", "1")  # see tests/system.py
     get_settings.cache_clear()
 

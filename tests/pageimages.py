@@ -77,12 +77,12 @@ def letter(
     return PageImage(kind, _bgr(page), "\n".join(lines))
 
 
-def two_columns(dpi: int = 200, points: float = 9) -> PageImage:
+def two_columns(dpi: int = 200, points: float = 9, paragraphs: int = 2) -> PageImage:
     """A heading over two columns, English on the left and German on the right."""
     pen = _Pen(dpi, points)
     margin, gutter, width = round(0.4 * dpi), round(0.2 * dpi), round(6.5 * dpi)
     column = (width - 2 * margin - gutter) // 2
-    left, right = pen.wrap(ENGLISH, column), pen.wrap(GERMAN, column)
+    left, right = pen.wrap(ENGLISH[:paragraphs], column), pen.wrap(GERMAN[:paragraphs], column)
     heading = "Two letters about water, heating and what they cost, side by side"
     body_top = margin + 2 * pen.pitch
     page = _blank(width, body_top + pen.pitch * max(len(left), len(right)) + margin)

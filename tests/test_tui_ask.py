@@ -212,36 +212,34 @@ def test_what_goes_wrong_is_said(settings: Settings, feed: Feed) -> None:
     drive(settings, scenario)
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_what_a_model_or_a_document_writes_is_plain_text(
-    settings: Settings, feed: Feed, hostile: str
-) -> None:
-    one = source("aaaa", name=hostile, quote=hostile)
-    entries = [
-        Entry(kind=EntryKind.DRAFT, text=hostile),
-        Entry(kind=EntryKind.SENTENCE, sentence=Sentence(text=hostile, problem=hostile)),
-        Entry(
-            kind=EntryKind.ANSWER,
-            answer=Answer(
-                question=hostile,
-                sentences=(Sentence(text=hostile, sources=(one,)),),
-                model=hostile,
-                note=hostile,
-            ),
-        ),
-    ]
-
+def test_what_a_model_or_a_document_writes_is_plain_text(settings: Settings, feed: Feed) -> None:
     async def scenario(app: ShoeboxApp, pilot: Pilot[Any]) -> None:
         await pilot.press("ctrl+s")
-        await asked(app, pilot, feed, "What?")
-        for entry in entries:
-            feed.come.put_nowait(entry)
-        await until(pilot, lambda: app.screen.query_one(OptionList).option_count == 1)
-        await pilot.pause()
-        everything = answer_text(app) + screen_text(app)
-        assert not any(character in everything for character in "\x1b\u202e\x9b\x07")
-        for piece in app.screen._compositor.render_strips():
-            assert all(not (segment.style and segment.style.meta.get("@click")) for segment in piece)
+        for number, hostile in enumerate(HOSTILE):
+            await asked(app, pilot, feed, "What?")
+            for entry in entries(hostile, note := f"This was answer {number}."):
+                feed.come.put_nowait(entry)
+            await shown(app, pilot, note)
+            await until(pilot, lambda: app.screen.query_one(OptionList).option_count == 1)
+            await pilot.pause()
+            everything = answer_text(app) + screen_text(app)
+            assert not any(character in everything for character in "\x1b\u202e\x9b\x07")
+            for piece in app.screen._compositor.render_strips():
+                assert all(not (segment.style and segment.style.meta.get("@click")) for segment in piece)
+
+    def entries(hostile: str, note: str) -> list[Entry]:
+        one = source("aaaa", name=hostile, quote=hostile)
+        whole = Answer(
+            question=hostile,
+            sentences=(Sentence(text=hostile, sources=(one,)),),
+            model=hostile,
+            note=f"{note} {hostile}",
+        )
+        return [
+            Entry(kind=EntryKind.DRAFT, text=hostile),
+            Entry(kind=EntryKind.SENTENCE, sentence=Sentence(text=hostile, problem=hostile)),
+            Entry(kind=EntryKind.ANSWER, answer=whole),
+        ]
 
     drive(settings, scenario)
 
