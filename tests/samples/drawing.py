@@ -7,6 +7,7 @@ from pathlib import Path
 
 import reportlab
 from PIL import Image, ImageDraw, ImageFont
+from reportlab import rl_config
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
@@ -16,6 +17,8 @@ TOP = 770
 """Baseline of the first line of an A4 page, in points from below."""
 A4_PIXELS = (1654, 2339)
 """A4 at 200 dpi, width and height."""
+
+rl_config.useA85 = 0  # pictures as they are, not as text: spelling one out takes longer than drawing it
 
 _FONT = Path(reportlab.__file__).parent / "fonts" / "Vera.ttf"
 
