@@ -1,6 +1,8 @@
 """The keys of a screen, at its lower edge."""
 
+from textual.app import ComposeResult
 from textual.widgets import Footer
+from textual.widgets._footer import FooterKey
 
 
 class KeyLine(Footer):
@@ -10,6 +12,13 @@ class KeyLine(Footer):
     """
 
     _shown: tuple[object, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """Keys begin compact and are told otherwise: their styles would be worked out three times each."""
+        for each in super().compose():
+            if isinstance(each, FooterKey):
+                each.set_reactive(FooterKey.compact, self.compact)
+            yield each
 
     async def recompose(self) -> None:
         """Show the keys as they are now where they have changed, and forget those from before.
