@@ -55,9 +55,6 @@ _LONGEST_FIRST = (
 )
 
 
-_homes = count()
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest. Within a file the order stays."""
     rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
@@ -72,6 +69,9 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+_homes = count()
 
 
 @pytest.fixture(autouse=True)

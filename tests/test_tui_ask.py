@@ -216,8 +216,9 @@ def test_what_a_model_or_a_document_writes_is_plain_text(settings: Settings, fee
     async def scenario(app: ShoeboxApp, pilot: Pilot[Any]) -> None:
         await pilot.press("ctrl+s")
         for number, hostile in enumerate(HOSTILE):
+            note = f"This was answer {number}."
             await asked(app, pilot, feed, "What?")
-            for entry in entries(hostile, note := f"This was answer {number}."):
+            for entry in entries(hostile, note):
                 feed.come.put_nowait(entry)
             await shown(app, pilot, note)
             await until(pilot, lambda: app.screen.query_one(OptionList).option_count == 1)
