@@ -8,6 +8,7 @@ import ast
 import inspect
 import json
 from collections.abc import Iterator
+from copy import copy
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
@@ -61,7 +62,9 @@ def settings_page() -> str:
 
 
 def _command(top: click.Context, name: str) -> str:
-    command = shoebox.commands[name]
+    command = copy(shoebox.commands[name])
+    # Click keeps the option --help of the first call, which a test may have made without our settings.
+    command._help_option = None
     context = click.Context(command, info_name=name, parent=top)
     return f"## {name}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
 

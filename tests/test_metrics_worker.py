@@ -295,7 +295,7 @@ def test_the_option_goes_before_the_setting_and_reaches_every_process(
 ) -> None:
     ran: list[tuple[int, str]] = []
 
-    def serve(settings: Settings, queues: tuple[str, ...]) -> int:
+    def serve(settings: Settings, queues: tuple[str, ...], _: float | None) -> int:
         ran.append((settings.metrics_port, os.environ["SHOEBOX_METRICS_PORT"]))
         return len(queues) - 2
 

@@ -485,7 +485,7 @@ def test_no_file_has_another_one_fetched(papers: Path, settings: Settings) -> No
 _NEVER = {
     *("eval", "exec", "os.system", "os.popen", "os.spawnl", "os.spawnv", "subprocess.getoutput"),
     *("pickle.loads", "pickle.load", "marshal.loads", "shelve.open", "torch.load", "tempfile.mktemp"),
-    *("yaml.load", "yaml.unsafe_load", "yaml.full_load", "tarfile.open", "zipfile.ZipFile.extractall"),
+    *("yaml.load", "yaml.unsafe_load", "yaml.full_load", "shutil.unpack_archive"),
 }
 _NEVER_IMPORTED = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "pty", "commands"}
 
@@ -503,7 +503,7 @@ def _dotted(node: ast.expr) -> str:
 def _dangers(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Call):
         name = _dotted(node.func)
-        if name in _NEVER or name.endswith(("extractall", "create_subprocess_shell")):
+        if name in _NEVER or name.endswith((".extractall", ".extract", "create_subprocess_shell")):
             yield name
         for keyword in node.keywords:
             is_off = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
@@ -535,6 +535,7 @@ def test_no_source_file_starts_a_shell_or_runs_data() -> None:
         "eval('x')",
         "yaml.load(x)",
         "archive.extractall()",
+        "archive.extract(member)",
         "numpy.load(x, allow_pickle=True)",
     ],
 )

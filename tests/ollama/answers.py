@@ -51,8 +51,10 @@ class Answer:
         call: kept up to date.
     """
 
-    def __init__(self, handler: BaseHTTPRequestHandler, call: Call) -> None:
-        self._handler, self._call = handler, call
+    def __init__(
+        self, handler: BaseHTTPRequestHandler, call: Call, begun: Callable[[Call], None] | None = None
+    ) -> None:
+        self._handler, self._call, self._begun = handler, call, begun
         self.streaming = False
 
     def plain(self, status: int, body: bytes = b"", kind: str = "", **headers: str) -> None:
@@ -91,6 +93,8 @@ class Answer:
         self._call.lines += 1
         if self._call.first_line is None:
             self._call.first_line = time.time()
+            if self._begun:
+                self._begun(self._call)
 
     def begin(self) -> None:
         """Send the headers of a stream, if they are not out yet."""

@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         call = self.server.journal.begin(self.command, path)
         call.body = data.decode("utf-8", "surrogateescape")
-        answer = Answer(self, call)
+        answer = Answer(self, call, begun=self.server.journal.note)
         with ClientWatch(self.connection, call) as watch:
             try:
                 self._answer(path, data, answer, call, watch)
