@@ -72,7 +72,7 @@ complete --no-files --command NAME --arguments '(FUNCTION)'
 """
 _SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 _GUARDS = {
-    "bash": '[ "$1" -ef FILE ] || return 0',
+    "bash": '[ "${1//\\\\/}" -ef FILE ] || return 0',  # as it was typed, with backslashes
     "zsh": "[[ $words[1] -ef FILE ]] || return 1",
     "fish": "test (realpath -- (commandline -opc)[1] 2>/dev/null) = FILE; or return",
 }

@@ -1,6 +1,7 @@
 """Completion in a shell, and the name under which the program was started."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,8 @@ def test_bash_completes_for_this_checkout_and_runs_no_other_run_sh(tmp_path: Pat
     script.write_text(completion.script("bash"))
     other.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     other.chmod(0o755)
-    asked = f'ask {ROOT}/run.sh ls --state d\nask ./run.sh ""'
+    typed = f"{ROOT}/run.sh".replace(" ", "\\ ")  # as bash hands it over
+    asked = f"ask {shlex.quote(typed)} ls --state d\nask ./run.sh ''"
     done = subprocess.run(
         ["bash", "--norc", "-c", BASH.format(folder=tmp_path, asked=asked), "bash", script],
         capture_output=True,

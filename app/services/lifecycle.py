@@ -121,19 +121,20 @@ def _wait_for_redis(settings: Settings, supervisor: Supervisor, deadline: float)
         except ServiceError as error:
             if settings.redis_url is not None:
                 raise
+            ended = restarts(settings, REDIS)  # before its state: it may be started between the two
             redis = next((one for one in supervisor.programs() if one.name == REDIS), None)
             if redis is None:
                 raise
-            if _has_given_up(settings, redis) or time.monotonic() > deadline:
+            if _has_given_up(redis, ended) or time.monotonic() > deadline:
                 raise _did_not_start(settings, redis) from error
             if redis.state == "STOPPED":
                 supervisor.start(redis)
         time.sleep(POLL_SECONDS)
 
 
-def _has_given_up(settings: Settings, redis: ProgramState) -> bool:
+def _has_given_up(redis: ProgramState, ended: int) -> bool:
     """Whether the server ended again after it was started once more, without files that it could not read."""
-    keeps_ending = redis.state == "BACKOFF" and restarts(settings, REDIS) >= 1
+    keeps_ending = redis.state == "BACKOFF" and ended >= 1
     return keeps_ending or redis.state == "FATAL"
 
 
@@ -146,15 +147,17 @@ def _start_missing(supervisor: Supervisor) -> bool:
 
 
 def _wait_for_programs(settings: Settings, supervisor: Supervisor, deadline: float) -> None:
+    ended: dict[str, int] = {}  # counted before a state is asked for: it may be started between the two
     while waiting := [one for one in supervisor.programs() if one.state != "RUNNING"]:
         for program in waiting:
-            if _is_hopeless(settings, program) or time.monotonic() > deadline:
+            if _is_hopeless(program, ended.get(program.name, 0)) or time.monotonic() > deadline:
                 raise _did_not_start(settings, program)
+        ended = {program.name: restarts(settings, program.name) for program in waiting}
         time.sleep(POLL_SECONDS)
 
 
-def _is_hopeless(settings: Settings, program: ProgramState) -> bool:
-    keeps_ending = program.state == "BACKOFF" and restarts(settings, program.name) >= HOPELESS_RESTARTS
+def _is_hopeless(program: ProgramState, ended: int) -> bool:
+    keeps_ending = program.state == "BACKOFF" and ended >= HOPELESS_RESTARTS
     return keeps_ending or program.state in ("FATAL", "EXITED")
 
 
