@@ -1,11 +1,16 @@
-"""A socket of ours on the network: where it listens, and whether only this machine reaches it."""
+"""Our sockets on the network: where they listen, who reaches them, and under which names."""
 
 import errno
 import socket
+from collections.abc import Container
 from ipaddress import ip_address
 
 from tasks.errors import ServiceError
 
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""Under which this machine calls itself in the Host header of HTTP."""
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")
+"""Headers of a proxy."""
 _WAITING_CONNECTIONS = 1_024
 
 
@@ -19,6 +24,17 @@ def is_loopback(host: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
+
+
+def is_from_here(client: str, headers: Container[str]) -> bool:
+    """Whether a request comes from this machine, and through no proxy. `headers` finds names in any case."""
+    return is_loopback(client) and not any(name in headers for name in _FORWARDED)
+
+
+def name_of_host(host: str) -> str:
+    """The name in a Host header, without the port."""
+    name, bracket, _ = host.lower().rpartition("]")
+    return name + bracket if bracket else host.lower().partition(":")[0]
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

@@ -12,9 +12,10 @@ import uvicorn
 from click.testing import CliRunner
 
 from app.api import serving
-from app.api.access import is_loopback, load_token, token_path
+from app.api.access import load_token, token_path
 from app.api.application import create_app
 from app.commands.serving import api as command
+from app.listening import bound_socket, is_loopback
 from tasks.errors import ServiceError
 from tasks.settings import Settings, get_settings
 from tests.api import BEARER, ELSEWHERE, TOKEN, api_client
@@ -166,16 +167,16 @@ def test_no_other_command_loads_the_web_framework() -> None:
 
 
 def test_an_address_that_cannot_be_used_is_said() -> None:
-    taken = serving.bound_socket("127.0.0.1", 0)
+    taken = bound_socket("127.0.0.1", 0)
     try:
         with pytest.raises(ServiceError, match="is taken by another program"):
-            serving.bound_socket("127.0.0.1", taken.getsockname()[1])
+            bound_socket("127.0.0.1", taken.getsockname()[1])
     finally:
         taken.close()
     with pytest.raises(ServiceError, match="is no address of this machine"):
-        serving.bound_socket("192.0.2.1", 8765)
+        bound_socket("192.0.2.1", 8765)
     with pytest.raises(ServiceError, match="is no address"):
-        serving.bound_socket("no such host.invalid", 8765)
+        bound_socket("no such host.invalid", 8765)
 
 
 def test_a_data_directory_that_cannot_be_written_is_said(tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_a_data_directory_that_cannot_be_written_is_said(tmp_path: Path) -> None
 def served(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """A real server in a thread; its address."""
     monkeypatch.setattr(serving, "HEADER_SECONDS", 0.2)
-    listener = serving.bound_socket("127.0.0.1", 0)
+    listener = bound_socket("127.0.0.1", 0)
     app = create_app(settings, TOKEN, needs_token=False)
     config = uvicorn.Config(
         app, http=serving.ImpatientProtocol, log_config=None, h11_max_incomplete_event_size=8_192

@@ -11,18 +11,14 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 
 from app.api.problems import ApiError
-from app.listening import is_loopback
+from app.listening import LOCAL_NAMES, is_from_here, name_of_host
 from app.services.folders import clear_refusals
 from tasks.errors import ServiceError
 from tasks.settings import Settings
 
-__all__ = ("OPEN_PATHS", "Access", "Caller", "is_loopback", "load_token", "token_path")
-
 OPEN_PATHS = frozenset({"/health", "/ready"})
 """Answered without a token: probes have none. They say nothing of documents."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def token_path(settings: Settings) -> Path:
@@ -85,7 +81,7 @@ class Access:
     def __init__(self, settings: Settings, token: str, *, needs_token: bool) -> None:
         self._token = token.encode()
         self._needs_token = needs_token
-        self._names = _LOCAL_NAMES | {name.lower() for name in settings.api_hosts}
+        self._names = LOCAL_NAMES | {name.lower() for name in settings.api_hosts}
 
     def admit(self, method: str, path: str, headers: Headers, client: str) -> Caller:
         """Let a request in.
@@ -94,7 +90,7 @@ class Access:
             ApiError: 401 without the token where it is needed, 403 from a foreign web page, 421 under a
                 name that is not this machine's.
         """
-        is_local = is_loopback(client) and not any(name in headers for name in _FORWARDED)
+        is_local = is_from_here(client, headers)
         has_token = self._has_token(headers)
         if not has_token and path not in OPEN_PATHS and (self._needs_token or not is_local):
             raise ApiError(
@@ -104,7 +100,7 @@ class Access:
                 {"WWW-Authenticate": 'Bearer realm="shoebox"'},
             )
         host = headers.get("host", "")
-        if not has_token and is_local and _name(host) not in self._names:
+        if not has_token and is_local and name_of_host(host) not in self._names:
             # A web page whose name was made to point here (DNS rebinding) would otherwise read everything.
             raise ApiError(
                 HTTPStatus.MISDIRECTED_REQUEST,
@@ -144,9 +140,3 @@ class Access:
                 "A web page of another site may not change anything here.",
                 "Call the API from a program, or from a page of the same address.",
             )
-
-
-def _name(host: str) -> str:
-    """The name in a Host header, without the port."""
-    name, bracket, _ = host.lower().rpartition("]")
-    return name + bracket if bracket else host.lower().partition(":")[0]

@@ -12,14 +12,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.api.access import load_token
 from app.api.application import create_app
-from app.listening import address_of, bound_socket, is_loopback
+from app.listening import is_loopback
 from tasks.errors import ServiceError
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ("DrainingServer", "ImpatientProtocol", "address_of", "bound_socket", "serve")
 
 DRAIN_SECONDS = 10
 """For requests under way, from SIGTERM to their end."""

@@ -29,7 +29,8 @@ def api(host: str, port: int | None, show_token: bool, services: bool) -> None:
     if show_token:
         click.echo(load_token(settings))
         return
-    from app.api.serving import address_of, bound_socket, serve
+    from app.api.serving import serve
+    from app.listening import address_of, bound_socket
     from tasks.ledger import Ledger
 
     with Ledger.open(settings):  # made or migrated before anybody asks, or said why not

@@ -17,9 +17,9 @@ def flower(host: str, port: int | None) -> None:
     It only shows. From elsewhere it asks for the user `shoebox` with the API's token as the password, on
     this machine only if the setting flower_needs_token says so.
     """
-    from app.api.access import is_loopback, load_token
-    from app.api.serving import address_of, bound_socket
+    from app.api.access import load_token
     from app.flower.gate import Gate
+    from app.listening import address_of, bound_socket, is_loopback
     from app.services.redis_client import ask_redis
     from tasks.errors import ServiceError
 

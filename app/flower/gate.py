@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from app.api.access import is_loopback
+from app.listening import LOCAL_NAMES, is_from_here, name_of_host
 
 USER = "shoebox"
 """With the API's token as the password."""
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")
 _LOOKING = frozenset({"GET", "HEAD"})
 _TABLE = "/tasks/datatable"
 """The table of tasks asks for its rows by POST, which changes nothing either."""
@@ -39,14 +37,14 @@ class Gate:
 
     def denial(self, method: str, path: str, headers: Mapping[str, str], client: str) -> Denial | None:
         """None for a request that is let in. `headers` finds names in any case."""
-        is_local = is_loopback(client) and not any(name in headers for name in _FORWARDED)
+        is_local = is_from_here(client, headers)
         has_token = self._has_token(headers.get("Authorization", ""))
         if not has_token and (self.needs_token or not is_local):
             return Denial(
                 HTTPStatus.UNAUTHORIZED,
                 f"This needs the user {USER} with the token that `./run.sh api --show-token` shows.",
             )
-        if not has_token and _name(headers.get("Host", "")) not in _LOCAL_NAMES:
+        if not has_token and name_of_host(headers.get("Host", "")) not in LOCAL_NAMES:
             # A web page whose name was made to point here (DNS rebinding) would otherwise read everything.
             return Denial(
                 HTTPStatus.MISDIRECTED_REQUEST,
@@ -74,9 +72,3 @@ class Gate:
 
 def _is_same(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode(), wanted.encode())
-
-
-def _name(host: str) -> str:
-    """The name in a Host header, without the port."""
-    name, bracket, _ = host.lower().rpartition("]")
-    return name + bracket if bracket else host.lower().partition(":")[0]

@@ -65,7 +65,8 @@ def _access(settings: Settings) -> "Access":
     """
     import prometheus_client  # noqa: F401 - whether it is there
 
-    from app.api.access import Access, is_loopback, load_token
+    from app.api.access import Access, load_token
+    from app.listening import is_loopback
 
     needs_token = settings.api_needs_token or not is_loopback(settings.metrics_host)
     return Access(settings, load_token(settings), needs_token=needs_token)
