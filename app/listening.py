@@ -1,6 +1,7 @@
 """Our sockets on the network: where they listen, who reaches them, and under which names."""
 
 import errno
+import hmac
 import socket
 from collections.abc import Container
 from ipaddress import ip_address
@@ -85,4 +86,15 @@ def _refused(host: str, port: int, error: OSError) -> ServiceError:
 def address_of(listener: socket.socket) -> str:
     """Where a socket listens, as the beginning of a URL."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{in_url(host, port)}"
+
+
+def in_url(host: str, port: int) -> str:
+    """An address and a port as in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_secret(given: str, secret: str) -> bool:
+    """Whether a secret was given, in a time that does not tell how much of it was right."""
+    # What was sent as bytes that are no UTF-8 comes as lone surrogates.
+    return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())

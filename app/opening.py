@@ -26,12 +26,9 @@ def open_original(path: bytes) -> None:
     try:
         found = original.stat()
     except OSError as error:
-        raise FileError(
-            f"{shown} cannot be opened: {error.strerror}.",
-            "It was there when it was read; if it was moved, add it again from its new place.",
-        ) from error
+        raise _not_there(shown, error) from error
     if not stat.S_ISREG(found.st_mode):
-        raise FileError(f"{shown} is no regular file.", "Nothing was opened.")
+        raise _no_file(shown)
     command = _viewer()
     if command is None:
         raise ServiceError(
@@ -65,14 +62,22 @@ def original_file(path: bytes) -> BinaryIO:
         # Without waiting: a pipe that lies there by now would never open.
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     except OSError as error:
-        raise FileError(
-            f"{shown} cannot be opened: {error.strerror}.",
-            "It was there when it was read; if it was moved, add it again from its new place.",
-        ) from error
+        raise _not_there(shown, error) from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise FileError(f"{shown} is no regular file.", "Nothing was opened.")
+        raise _no_file(shown)
     return file
+
+
+def _not_there(shown: str, error: OSError) -> FileError:
+    return FileError(
+        f"{shown} cannot be opened: {error.strerror}.",
+        "It was there when it was read; if it was moved, add it again from its new place.",
+    )
+
+
+def _no_file(shown: str) -> FileError:
+    return FileError(f"{shown} is no regular file.", "Nothing was opened.")
 
 
 def _viewer() -> str | None:

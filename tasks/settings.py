@@ -30,11 +30,21 @@ def config_file() -> Path:
     """The TOML file: SHOEBOX_CONFIG, else config.toml in the XDG configuration folder."""
     if explicit := os.environ.get("SHOEBOX_CONFIG"):
         return Path(explicit)
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "shoebox" / "config.toml"
+    return config_home() / "shoebox" / "config.toml"
+
+
+def config_home() -> Path:
+    """The user's folder of settings (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+def data_home() -> Path:
+    """The user's folder of what programs keep (same)."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
 
 
 def _default_data_dir() -> Path:
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "shoebox"
+    return data_home() / "shoebox"
 
 
 def _clock_time(text: str) -> str:

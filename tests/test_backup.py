@@ -36,6 +36,7 @@ from tasks.lifeline import SUPERVISED
 from tasks.pipeline import Pipeline
 from tasks.settings import Settings, get_settings
 from tasks.upgrading import LATEST, backups
+from tests.forking import in_child
 from tests.old_ledgers import make_old_ledger, tables_of
 from tests.system import ROOT
 
@@ -128,18 +129,6 @@ def assert_whole(data: Path) -> None:
         if document.finished_at is None:
             with spool.spool_path(settings, document.sha256).open("rb") as copy:
                 assert hash_of(copy.fileno()) == document.sha256
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Do something in a process of its own; its status as waitpid gives it. 0: nothing was raised."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return os.waitpid(child, 0)[1]
 
 
 class KillsItself:

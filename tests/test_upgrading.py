@@ -24,6 +24,7 @@ from tasks.errors import ConfigError, ExitCode, ServiceError
 from tasks.ledger import Ledger
 from tasks.settings import Settings, get_settings
 from tasks.upgrading import LATEST, DamagedLedgerError, NewerLedgerError, backups, upgrade
+from tests.forking import in_child
 from tests.old_ledgers import make_old_ledger, structure_of, tables_of
 
 OLDER = range(1, LATEST)
@@ -39,18 +40,6 @@ def no_umask() -> Iterator[None]:
 
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Do something in a process of its own; returns its status as waitpid gives it. 0: nothing was raised."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return os.waitpid(child, 0)[1]
 
 
 def open_and_close(settings: Settings) -> None:

@@ -328,28 +328,23 @@ def doing(code: str) -> tuple[str, ...]:
     return (sys.executable, "-c", PACKETS + code)
 
 
+async def open_and_close(view: View) -> None:
+    """A page that is closed as soon as its UI is there; its process has to end."""
+    await view.enter()
+    async with view.socket() as page:
+        await shown(page, "here")
+        pid = child(os.getpid(), "import json, os")
+    await gone(pid)
+
+
 def test_a_ui_that_does_not_end_is_killed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "END_SECONDS", 0.1)
 
-    async def scenario(view: View) -> None:
-        await view.enter()
-        async with view.socket() as page:
-            await shown(page, "here")
-            pid = child(os.getpid(), "import json, os")
-        await gone(pid)
-
-    run(settings, scenario, doing("import signal\nwhile True: signal.pause()"))
+    run(settings, open_and_close, doing("import signal\nwhile True: signal.pause()"))
 
 
 def test_a_ui_that_still_writes_is_read_until_it_ends(settings: Settings) -> None:
-    async def scenario(view: View) -> None:
-        await view.enter()
-        async with view.socket() as page:
-            await shown(page, "here")
-            pid = child(os.getpid(), "import json, os")
-        await gone(pid)
-
-    run(settings, scenario, doing("for _ in range(400): packet(b'D', b'x' * 65_536)"))
+    run(settings, open_and_close, doing("for _ in range(400): packet(b'D', b'x' * 65_536)"))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from app import completion
 from app.plain_text import visible, visible_lines
 from tasks.errors import ShoeboxError
 from tasks.settings import get_settings
@@ -32,7 +33,7 @@ def ui(files: tuple[Path, ...], hold: bool) -> None:
 
 
 @click.command("open")
-@click.argument("document")
+@click.argument("document", shell_complete=completion.documents)
 def open_command(document: str) -> None:
     """Open the original of DOCUMENT (the beginning of its id, or its name) in the desktop's viewer."""
     from app.opening import open_original

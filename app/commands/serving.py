@@ -1,5 +1,7 @@
 """The command that serves the HTTP API."""
 
+import logging
+
 import click
 
 from app.called import need_extra
@@ -41,18 +43,17 @@ def api(host: str, port: int | None, show_token: bool, services: bool) -> None:
             from app import services as local_services
 
             local_services.up(settings)
-        _log_to_stderr()
+        log_to_stderr()
+        logging.getLogger("shoebox.api").setLevel(logging.INFO)
         click.echo(f"The API is at {visible(address_of(listener))}; what there is: /docs", err=True)
         serve(settings, listener, host)
     finally:
         listener.close()
 
 
-def _log_to_stderr() -> None:
-    import logging
-
+def log_to_stderr() -> None:
+    """Have a server that stays in the foreground say there what goes wrong."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("shoebox.api").setLevel(logging.INFO)
 
 
 COMMANDS = (api,)

@@ -2,6 +2,7 @@
 
 import click
 
+from app.called import need_extra
 from app.plain_text import visible
 from tasks.settings import get_settings
 
@@ -17,20 +18,15 @@ def flower(host: str, port: int | None) -> None:
     It only shows. From elsewhere it asks for the user `shoebox` with the API's token as the password, on
     this machine only if the setting flower_needs_token says so.
     """
+    need_extra("flower", "flower")
+    need_extra("api", "fastapi")  # whose token it asks for
     from app.api.access import load_token
     from app.flower.gate import Gate
+    from app.flower.serving import serve
     from app.listening import address_of, bound_socket, is_loopback
     from app.services.redis_client import ask_redis
-    from tasks.errors import ServiceError
 
     settings = get_settings()
-    try:
-        from app.flower.serving import serve
-    except ModuleNotFoundError as error:
-        raise ServiceError(
-            f"Flower is not installed ({error.name} is missing).",
-            "Install Shoebox with it: pip install '.[flower]'",
-        ) from error
     ask_redis(settings)  # or why not
     gate = Gate(load_token(settings), needs_token=settings.flower_needs_token or not is_loopback(host))
     listener = bound_socket(host, settings.flower_port if port is None else port)

@@ -3,6 +3,7 @@
 import click
 
 from app.called import need_extra
+from app.commands.serving import log_to_stderr
 from app.plain_text import visible
 from tasks.errors import ServiceError
 from tasks.settings import get_settings
@@ -39,7 +40,7 @@ def web(host: str, port: int) -> None:
         pass
     listener = bound_socket(host, port)
     try:
-        _log_to_stderr()
+        log_to_stderr()
         serve(settings, listener, lambda link: click.echo(f"The UI, for one browser: {link}", err=True))
     finally:
         listener.close()
@@ -51,12 +52,6 @@ def web_ui() -> None:
     from app.tui.app import run
 
     run(get_settings())
-
-
-def _log_to_stderr() -> None:
-    import logging
-
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 COMMANDS = (web, web_ui)

@@ -7,23 +7,20 @@ from app.desktop.entry import entry_text
 from app.desktop.icon import ICON
 from app.marked_files import Change, check_ours, remove, write
 from app.own_command import own_command
+from tasks.settings import data_home
 
 _SETTINGS = ("SHOEBOX_DATA_DIR", "SHOEBOX_CONFIG", "SHOEBOX_VENV")
 """Of this environment, which a desktop does not have: without them the icon would open another home."""
 
 
-def _data_home() -> Path:
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share").absolute()
-
-
 def entry_path() -> Path:
     """Where the entry lies (Desktop Menu Specification)."""
-    return _data_home() / "applications" / "shoebox.desktop"
+    return data_home().absolute() / "applications" / "shoebox.desktop"
 
 
 def icon_path() -> Path:
     """Where the icon lies (Icon Theme Specification)."""
-    return _data_home() / "icons" / "hicolor" / "scalable" / "apps" / "shoebox.svg"
+    return data_home().absolute() / "icons" / "hicolor" / "scalable" / "apps" / "shoebox.svg"
 
 
 def command() -> tuple[str, ...]:

@@ -5,12 +5,11 @@ read it (`Access-Control-Allow-Origin: *`). So each request is judged here, befo
 """
 
 import base64
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from app.listening import LOCAL_NAMES, is_from_here, name_of_host
+from app.listening import LOCAL_NAMES, is_from_here, is_secret, name_of_host
 
 USER = "shoebox"
 """With the API's token as the password."""
@@ -60,15 +59,11 @@ class Gate:
     def _has_token(self, given: str) -> bool:
         scheme, _, rest = given.partition(" ")
         if scheme.lower() == "bearer":
-            return _is_same(rest.strip(), self.token)
+            return is_secret(rest.strip(), self.token)
         if scheme.lower() != "basic":
             return False
         try:
             said = base64.b64decode(rest.strip(), validate=True).decode()
         except ValueError:
             return False
-        return _is_same(said, f"{USER}:{self.token}")
-
-
-def _is_same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode(), wanted.encode())
+        return is_secret(said, f"{USER}:{self.token}")

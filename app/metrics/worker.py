@@ -12,6 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from app.listening import in_url, is_loopback
 from tasks.errors import ServiceError
 from tasks.metrics.declared import WORKER_METRICS
 from tasks.metrics.exposition import exposition
@@ -66,7 +67,6 @@ def _access(settings: Settings) -> "Access":
     import prometheus_client  # noqa: F401 - whether it is there
 
     from app.api.access import Access, load_token
-    from app.listening import is_loopback
 
     needs_token = settings.api_needs_token or not is_loopback(settings.metrics_host)
     return Access(settings, load_token(settings), needs_token=needs_token)
@@ -94,7 +94,7 @@ class _Served:
             self._server.socket.close()
 
     def _run(self) -> None:
-        address, pause, said = address_of(self._host, self._port), threading.Event(), ""
+        address, pause, said = in_url(self._host, self._port), threading.Event(), ""
         while self._server is None:
             try:
                 self._server = _Server(self._host, self._port, self._numbers, self._access)
@@ -107,11 +107,6 @@ class _Served:
         note_served_at(address)
         log.info("numbers are served at http://%s%s", address, PATH)
         self._server.serve_forever()
-
-
-def address_of(host: str, port: int) -> str:
-    """Host and port as in a URL."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class _Server(ThreadingHTTPServer):

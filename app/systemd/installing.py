@@ -1,6 +1,5 @@
 """Putting units where the user's systemd finds them, and taking them away again."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from app.marked_files import Change, check_ours, remove, write
 from app.systemd.quoting import environment_file
 from app.systemd.units import UNITS, UnitOptions, carried_environment, unit_name, unit_text
+from tasks.settings import config_home
 
 _ANSWER_SECONDS = 90.0
 """`systemctl disable --now` waits until the services have stopped."""
@@ -23,18 +23,14 @@ class Written:
     change: Change
 
 
-def _config_home() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-
-
 def units_dir() -> Path:
     """Where the user's own units lie (systemd.unit(5))."""
-    return _config_home() / "systemd" / "user"
+    return config_home() / "systemd" / "user"
 
 
 def environment_path() -> Path:
     """The settings that the units have beside those of the settings file."""
-    return (_config_home() / "shoebox" / "services.env").absolute()
+    return (config_home() / "shoebox" / "services.env").absolute()
 
 
 def planned(units: Sequence[str], options: UnitOptions) -> dict[Path, str]:

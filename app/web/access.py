@@ -6,11 +6,11 @@ hijacking), and textual-serve's own server looks at no Origin. A name that was m
 page one of the same site (DNS rebinding). And every other user of the machine reaches 127.0.0.1.
 """
 
-import hmac
 import secrets
 
 from aiohttp import web
 
+from app.listening import is_secret
 from app.web.page import notice
 
 COOKIE = "shoebox_web"
@@ -64,7 +64,7 @@ class Access:
             )
         if request.path == "/":  # where the link is taken; it may be clicked anywhere
             return
-        if not _is_same(request.cookies.get(COOKIE, ""), self._secret):
+        if not is_secret(request.cookies.get(COOKIE, ""), self._secret):
             raise notice(web.HTTPUnauthorized, *_NO_LINK)
         if request.headers.get("Sec-Fetch-Site", "none") not in _HERE or not _is_own(request):
             raise notice(web.HTTPForbidden, "Another site may not do this.", "Open the printed link.")
@@ -75,7 +75,7 @@ class Access:
         Raises:
             web.HTTPException: 401: it is none, or was used before.
         """
-        if not _is_same(request.query.get("token", ""), self._link):
+        if not is_secret(request.query.get("token", ""), self._link):
             raise notice(web.HTTPUnauthorized, *_NO_LINK)
         self._link = secrets.token_urlsafe(32)
         # A page that leads on, not a redirect: after a link that was clicked in another site's page a
@@ -88,11 +88,6 @@ class Access:
         )
         answer.set_cookie(COOKIE, self._secret, path=self.place, httponly=True, samesite="Strict")
         return answer
-
-
-def _is_same(given: str, secret: str) -> bool:
-    # What was sent as bytes that are no UTF-8 comes as lone surrogates.
-    return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
 
 
 def _is_own(request: web.Request) -> bool:
