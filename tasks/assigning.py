@@ -46,7 +46,7 @@ class Assigner:
         self._with_llm = not self._circuit.is_paused
         out = outstanding(ledger)
         self._load = Counter(unit.target for unit in out)
-        self._followed = {unit.target for unit in out if self._is_followed(unit)}
+        self._followed = {unit.target for unit in out if self.is_followed(unit)}
         """Workers whose document will soon have another unit for the same model."""
         self._payload_bytes = sum(unit.payload_bytes for unit in out)
 
@@ -66,7 +66,7 @@ class Assigner:
                     taken += self._take(queue, worker, room)
         return taken
 
-    def _is_followed(self, unit: UnitRow) -> bool:
+    def is_followed(self, unit: UnitRow) -> bool:
         """Whether the same model will read the document once more when this unit has ended.
 
         Nothing is queued behind such a unit: another document in between would cost the model's cache of this
@@ -171,7 +171,7 @@ class Assigner:
             self._payload_bytes += size
             self._load[worker.worker] += 1
             handed.append(mark_queued(self._ledger, unit.id, worker.worker, size))
-            if self._is_followed(unit):
+            if self.is_followed(unit):
                 self._followed.add(worker.worker)
         if handed:
             loads = [unit.model for unit in handed if not is_light(unit.model)]

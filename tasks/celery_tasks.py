@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial, wraps
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 from celery.signals import task_failure
 from pydantic import BaseModel
 
+from tasks import languages
 from tasks.broker_url import redis_url
 from tasks.documents import Failure, Stage
 from tasks.engines import OFFLINE
@@ -228,6 +230,12 @@ def look(self: Any, order: dict[str, Any]) -> None:
     )
 
 
+@lru_cache(maxsize=1)
+def _load_checks(pid: int) -> None:  # noqa: ARG001 - as above
+    """Load what a reply will be checked with while the model is at it, once in a process."""
+    Thread(target=languages.load, name="load checks", daemon=True).start()
+
+
 def _read(task: Any, order: Order) -> None:
     from tasks.stages.reading import read
 
@@ -235,7 +243,10 @@ def _read(task: Any, order: Order) -> None:
     cancelled = CancelWatch(exchange(), order)
 
     def work(payload: list[bytes]) -> UnitResult:
-        client = None if order.model == OFFLINE else _chat_client_of(os.getpid())
+        client = None
+        if order.model != OFFLINE:
+            client = _chat_client_of(os.getpid())
+            _load_checks(os.getpid())
         return read(order, payload, get_settings(), text.send, cancelled.is_cancelled, client)
 
     _run(task, order, work, needs_payload=True)

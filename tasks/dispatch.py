@@ -58,7 +58,11 @@ class Dispatcher:
         board = read_board(self.exchange.redis)
         with self.ledger.transaction():
             released = self._take_at_home()
-            released += Assigner(self.ledger, self.settings, workers, board).assign()
+            assigner = Assigner(self.ledger, self.settings, workers, board)
+            released += assigner.assign()
+            followed = {
+                unit.target: unit.queue for unit in released if unit.urgent and assigner.is_followed(unit)
+            }
             for unit in released:
                 self.ledger.db.execute(
                     "UPDATE documents SET state = ? WHERE id = ? AND state = ?",
@@ -66,7 +70,29 @@ class Dispatcher:
                 )
         for unit in released:
             self.publish(self._order(unit), unit.queue)
+        for worker in workers:
+            if worker.worker in followed:
+                self._clear_the_way(worker, followed[worker.worker])
         return len(released)
+
+    def _clear_the_way(self, worker: Presence, queue: str) -> None:
+        """Take back what waits behind an urgent unit whose document the same model will read once more.
+
+        It was handed out before the urgent document came. Run in between, it would cost the model's cache of
+        that document, and keep what is urgent waiting for a whole unit of somebody else's.
+        """
+        given = [unit for unit in outstanding(self.ledger) if unit.target == worker.worker]
+        behind = {unit.id for unit in given if not unit.urgent}
+        own = worker_queue(queue, worker.worker)
+        messages = [
+            one for one in unit_messages(self.exchange.redis, self.ledger.home, [own]) if one.unit in behind
+        ]
+        messages.sort(key=lambda one: one.unit, reverse=True)
+        removed = take_back(self.exchange.redis, messages[: max(0, len(given) - worker.slots)])
+        with self.ledger.transaction():
+            for unit in outstanding(self.ledger):
+                if unit.id in removed:
+                    mark_waiting(self.ledger, unit.id, attempt=False)
 
     def _take_at_home(self) -> list[UnitRow]:
         # One process at home is always free to record results, whatever the others are busy with.

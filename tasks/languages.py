@@ -7,6 +7,7 @@ months and numbers says Babel with the Unicode CLDR. Both are loaded when they a
 import re
 import unicodedata
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _SAMPLE = 4_000
 _FEWEST_LETTERS = 12
 _LEAST_PROBABILITY = 0.5
 _LEAST_SHARE_OF_OURS = 0.25
+_LOADING = Lock()
 # What people write and CLDR does not list for these languages.
 _OTHER_MONTHS = {
     1: "jänner jän janv jan",
@@ -98,8 +100,19 @@ def _without_accents(name: str) -> str:
     return "".join(each for each in unicodedata.normalize("NFD", name) if not unicodedata.combining(each))
 
 
-@lru_cache(maxsize=1)
+def load() -> None:
+    """Load everything now, half a second of work, that else the first text would have to wait for."""
+    _identifier()
+    month_numbers()
+
+
 def _identifier() -> "LanguageIdentifier":
+    with _LOADING:  # who comes while another thread loads it waits, instead of loading it once more
+        return _loaded_identifier()
+
+
+@lru_cache(maxsize=1)
+def _loaded_identifier() -> "LanguageIdentifier":
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     # norm_probs: probabilities instead of bare scores

@@ -432,14 +432,23 @@ def test_when_a_turn_is_over(units: int, seconds: float, over: bool) -> None:
     assert turn.is_over(1000.0 + seconds, swap_seconds=5.0, longest=600.0) is over
 
 
-def test_nothing_comes_between_two_calls_to_one_model_about_one_document(desk: Desk) -> None:
+def _one_model_for_all(desk: Desk) -> None:
+    """The same model classifies and analyses, so that a document's second unit finds it in the cache."""
     model = ModelInfo(name="shoebox-large", parameters=int(9e9))
     known = KnownModels(by_queue={GPU_QUEUE: (model,)}, problem="")
-    settings = desk.settings.model_copy(update={"small_model": "shoebox-large"})
-    desk.dispatcher.settings = settings
+    desk.dispatcher.settings = desk.settings.model_copy(update={"small_model": "shoebox-large"})
     save_circuit(desk.ledger, Circuit(known=known))
-    first, second = desk.add("shoebox-large"), desk.add("shoebox-large")
-    desk.ledger.db.execute("UPDATE units SET stage = ?", (Stage.CLASSIFY,))
+
+
+def _add_to_classify(desk: Desk, *, urgent: bool = False) -> DocumentRow:
+    added = desk.add("shoebox-large", urgent=urgent)
+    desk.ledger.db.execute("UPDATE units SET stage = ? WHERE document = ?", (Stage.CLASSIFY, added.id))
+    return added
+
+
+def test_nothing_comes_between_two_calls_to_one_model_about_one_document(desk: Desk) -> None:
+    _one_model_for_all(desk)
+    first, second = _add_to_classify(desk), _add_to_classify(desk)
     desk.worker("one", "shoebox-large")
     desk.release()
     assert [order.document for order in desk.sent] == [first.id]
@@ -450,6 +459,41 @@ def test_nothing_comes_between_two_calls_to_one_model_about_one_document(desk: D
         (first.id, Stage.ANALYSE),
         (second.id, Stage.CLASSIFY),
     ]
+
+
+def test_what_was_handed_out_before_an_urgent_document_does_not_come_between_its_calls(desk: Desk) -> None:
+    _one_model_for_all(desk)
+    at_hand = desk.add("shoebox-large")
+    behind = _add_to_classify(desk)
+    desk.worker("one", "shoebox-large")
+    desk.release()
+    assert [order.document for order in desk.sent] == [at_hand.id, behind.id]
+    put_messages(desk)
+    running = desk.sent[0]
+    desk.exchange.redis.lrem(
+        broker_lists(worker_queue(GPU_QUEUE, "one"))[0], 1, '{"headers": {"id": "' + running.task_id + '"}}'
+    )
+    urgent = _add_to_classify(desk, urgent=True)
+    desk.release()
+    out = [(unit.document, unit.attempts) for unit in outstanding(desk.ledger)]
+    assert out == [(at_hand.id, 0), (urgent.id, 0)]
+    assert desk.exchange.redis.llen(broker_lists(worker_queue(GPU_QUEUE, "one"))[0]) == 0
+    desk.end("one")  # what was at hand
+    assert desk.release() == []
+    desk.end("one")  # the urgent document is classified
+    desk.plan(urgent, "shoebox-large")
+    desk.release()
+    assert [order.document for order in desk.sent[3:]] == [urgent.id, behind.id]
+
+
+def test_a_unit_that_was_begun_meanwhile_is_not_taken_back_for_an_urgent_one(desk: Desk) -> None:
+    _one_model_for_all(desk)
+    begun = [desk.add("shoebox-large").id, _add_to_classify(desk).id]
+    desk.worker("one", "shoebox-large")
+    desk.release()  # no message lies in Redis: the worker has taken both
+    urgent = _add_to_classify(desk, urgent=True)
+    desk.release()
+    assert [unit.document for unit in outstanding(desk.ledger)] == [*begun, urgent.id]
 
 
 def test_nothing_is_sent_to_a_model_that_failed_just_now(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tests.ollama.faults import Fault, FaultKind
-from tests.ollama.journal import Call, Load, read_calls, read_loads
+from tests.ollama.journal import Call, CallCount, Load, read_calls, read_loads
 from tests.ollama.llama_server import ROOT
 from tests.ollama.models import DEFAULT_MODELS, ModelSpec
 from tests.ollama.tiny_model import shared_folder
@@ -139,6 +139,10 @@ class OllamaDouble:
     def calls(self, path: str = "") -> list[Call]:
         """Every request so far, those of earlier starts included; of one path if given."""
         return [call for call in read_calls(self._journal) if path in ("", call.path)]
+
+    def count(self, path: str) -> CallCount:
+        """A count of the calls to a path, for who looks often."""
+        return CallCount(self._journal, path)
 
     def settled(self, path: str = "") -> list[Call]:
         """The same once none is running: a client may read the end of an answer before it is noted here."""

@@ -112,3 +112,25 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         return []
     lines = path.read_text(encoding="ascii").split("\n")
     return [json.loads(line) for line in lines[:-1]]  # what follows the last newline is still being written
+
+
+class CallCount:
+    """How many calls there were so far. Reads only what is new, so that looking disturbs nobody."""
+
+    def __init__(self, path: Path, called: str) -> None:
+        self._file = path.open("r", encoding="ascii")
+        self._called = called
+        self._ids: set[int] = set()
+        self._rest = ""
+
+    def look(self) -> int:
+        """Calls to the path that have begun."""
+        *lines, self._rest = (self._rest + self._file.read()).split("\n")
+        for entry in map(json.loads, lines):
+            if entry.get("call", {}).get("path") == self._called:
+                self._ids.add(entry["call"]["id"])
+        return len(self._ids)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
