@@ -172,10 +172,18 @@ class RunnerPool:
 
     def _load(self, spec: ModelSpec, num_ctx: int) -> Runner:
         decides, labels = spec.can("decision"), "words" if spec.labelled else "plain"
-        path = self.folder / f"tiny-{spec.seed}-{labels}-{spec.layers}-{decides}.gguf"
+        shape = f"{spec.layers}x{spec.feed_forward}"
+        path = self.folder / f"tiny-{spec.seed}-{labels}-{shape}-{decides}.gguf"
         if not path.exists():
             known = LABELS if spec.labelled else {}
-            write_tiny_model(path, seed=spec.seed, labels=known, layers=spec.layers, decision=decides)
+            write_tiny_model(
+                path,
+                seed=spec.seed,
+                labels=known,
+                layers=spec.layers,
+                feed_forward=spec.feed_forward,
+                decision=decides,
+            )
         time.sleep(spec.load_seconds)
         only_embeds = spec.can("embedding") and not spec.can("completion")
         server = LlamaServer(path, num_ctx=num_ctx, parallel=spec.parallel, embedding=only_embeds)

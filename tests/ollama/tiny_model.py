@@ -63,6 +63,7 @@ def write_tiny_model(
     seed: int = 0,
     labels: Mapping[str, str] = LABELS,
     layers: int = 2,
+    feed_forward: int = FEED_FORWARD,
     decision: bool = False,
 ) -> Path:
     """Write the model and return its path.
@@ -72,6 +73,8 @@ def write_tiny_model(
         seed: another seed is another model.
         labels: label -> example words, at most 15 labels.
         layers: more make it slower, nothing else.
+        feed_forward: width of a layer's inner part. A wider one makes it slower too, but every token alike,
+            however long the text before it; with few and wide layers that is so for large models as well.
         decision: adds what lets llama.cpp's own /v1/systemone answer (a letter for each option).
     """
     import gguf
@@ -89,7 +92,7 @@ def write_tiny_model(
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(EMBEDDING)
     writer.add_block_count(layers)
-    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_feed_forward_length(feed_forward)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
@@ -113,7 +116,7 @@ def write_tiny_model(
         writer.add_string("llama.decision.type", "openjev")
     else:
         writer.add_chat_template(CHATML)
-    for name, values in _weights(np.random.RandomState(seed), vocabulary, examples, layers):
+    for name, values in _weights(np.random.RandomState(seed), vocabulary, examples, layers, feed_forward):
         writer.add_tensor(name, np.ascontiguousarray(values, dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -223,7 +226,7 @@ def _evidence(examples: Mapping[str, list[str]], tokens: list[str], scores: list
 
 
 def _weights(
-    rng: Any, vocabulary: Vocabulary, examples: Mapping[str, list[str]], layers: int
+    rng: Any, vocabulary: Vocabulary, examples: Mapping[str, list[str]], layers: int, feed_forward: int
 ) -> Iterator[tuple[str, "np.ndarray"]]:
     import numpy as np
 
@@ -264,8 +267,8 @@ def _weights(
         w = {
             name: noise(EMBEDDING, EMBEDDING, 0.125) for name in ("attn_q", "attn_k", "attn_v", "attn_output")
         }
-        w["ffn_gate"], w["ffn_up"] = (noise(FEED_FORWARD, EMBEDDING, 0.125) for _ in range(2))
-        w["ffn_down"] = noise(EMBEDDING, FEED_FORWARD, 0.088)
+        w["ffn_gate"], w["ffn_up"] = (noise(feed_forward, EMBEDDING, 0.125) for _ in range(2))
+        w["ffn_down"] = noise(EMBEDDING, feed_forward, 0.088 * math.sqrt(FEED_FORWARD / feed_forward))
         w["attn_output"][:32] = w["ffn_down"][:32] = 0.0
         if layer == 0:
             _watch_telling_tokens(w)
