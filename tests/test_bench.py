@@ -70,8 +70,8 @@ def test_the_page_is_made_of_what_was_measured(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(bench, "measure", lambda name, scale, found=found: from_found(name, found))
         assert bench.main(["versus", "--json", str(file)]) == 0
     runs = [Run.model_validate(json.loads(file.read_text())) for file in (slow, fast)]
-    assert "| a \\| b | 2.5 | at least 2 | kept |" in page(runs)
-    assert "| a \\| b | 1.25 | at least 2 | **not kept** |" in page(runs[:1])
+    assert "| a \\| b | 2.5 | at least 2 | kept | 1.25 at scale 1 |" in page(runs)
+    assert "| a \\| b | 1.25 | at least 2 | **not kept** |  |" in page(runs[:1])
     assert "| wall, s | 1,234 |" in page(runs)
     assert page(runs).count("## versus") == 1
 

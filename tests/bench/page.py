@@ -2,7 +2,8 @@
 
     python -m tests.bench.page FILE... [--out docs/benchmarks.md]
 
-Of a bench that is in several files the last file counts, so one bench can be measured again.
+Of a bench that is in several files the last file counts, so one bench can be measured again. The ratios of
+the earlier ones stand beside its own.
 """
 
 import argparse
@@ -30,7 +31,9 @@ What is compared:
   is Celery as tutorials write it: a task for each step, one queue, one worker, defaults, the
   instruction first. In the middle an urgent document comes in. The server reads prompts for real; what
   it writes is scripted and costs nothing. A model that writes long replies brings the ratios nearer to
-  1.
+  1. The loop with the document first makes Shoebox's own calls in Shoebox's own order and nothing else: how
+  much longer Shoebox takes is the price of its start, of the hand-over between units, and of an urgent
+  document that comes in between. What all of them share is a machine whose speed is not steady.
 - **swaps**: what the units on the gpu queue need loaded, in the order in which they ran, against the
   same units document by document, on a server with room for one model.
 - **idle**: one minus the time in units over the time from the first unit's start to the last one's end.
@@ -50,18 +53,19 @@ class Run(BaseModel):
 
 def page(runs: list[Run]) -> str:
     """The whole page."""
-    latest = {result.name: (run, result) for run in runs for result in run.results}
-    parts = [_HEAD]
-    for run, result in latest.values():
-        parts.append(_section(run, result))
-    return "\n".join(parts)
+    measured: dict[str, list[tuple[Run, BenchResult]]] = {}
+    for run in runs:
+        for result in run.results:
+            measured.setdefault(result.name, []).append((run, result))
+    return "\n".join([_HEAD, *(_section(*earlier, latest) for *earlier, latest in measured.values())])
 
 
-def _section(run: Run, result: BenchResult) -> str:
+def _section(*measured: tuple[Run, BenchResult]) -> str:
+    *earlier, (run, result) = measured
     lines = [f"## {result.name}", "", _machine(run), ""]
     if result.ratios:
-        lines += ["| ratio | value | aim | |", "|---|---|---|---|"]
-        lines += [_ratio_row(name, ratio) for name, ratio in result.ratios.items()]
+        lines += ["| ratio | value | aim | | earlier runs |", "|---|---|---|---|---|"]
+        lines += [_ratio_row(name, ratio, earlier) for name, ratio in result.ratios.items()]
         lines.append("")
     if result.figures:
         lines += ["| figure | value |", "|---|---|"]
@@ -81,9 +85,14 @@ def _machine(run: Run) -> str:
     )
 
 
-def _ratio_row(name: str, ratio: Ratio) -> str:
+def _ratio_row(name: str, ratio: Ratio, earlier: list[tuple[Run, BenchResult]]) -> str:
     verdict = {True: "kept", False: "**not kept**", None: ""}[ratio.kept]
-    return f"| {_cell(name)} | {number(ratio.value)} | {ratio.aim} | {verdict} |"
+    before = ", ".join(
+        f"{number(result.ratios[name].value)} at scale {run.scale:g}"
+        for run, result in earlier
+        if name in result.ratios
+    )
+    return f"| {_cell(name)} | {number(ratio.value)} | {ratio.aim} | {verdict} | {before} |"
 
 
 def number(value: float) -> str:
