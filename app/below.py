@@ -1,5 +1,6 @@
 """Reaching files below a folder without ever following a link: for watched folders and for plans."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -45,6 +46,18 @@ def folder_of(
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def sync_names(folder: int) -> None:
+    """Have the names in an open folder on the disk, where its file system can be told so.
+
+    The shared folders of VirtualBox and some network shares cannot: what was done there is done all the same.
+    """
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
 
 
 def is_there(folder: int, name: str) -> bool:

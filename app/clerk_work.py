@@ -32,7 +32,7 @@ from app.requests import (
     WatchFolder,
 )
 from app.taking import Refused, Taken, take_files
-from tasks.errors import NotFoundError, ServiceError, ShoeboxError
+from tasks.errors import FileError, NotFoundError, ServiceError, ShoeboxError
 from tasks.examples import Change
 from tasks.home import Home
 from tasks.ledger import DocumentRow, Ledger
@@ -158,6 +158,8 @@ def _found(paths: Iterable[str]) -> Iterator[Path | Skipped]:
             yield from find_files([path])
         except NotFoundError:
             yield Skipped(path, "does not exist")
+        except FileError as error:
+            yield Skipped(path, error.message)
 
 
 def _until_stopped(job: Job, files: Iterable[Path | Skipped]) -> Iterator[Path | Skipped]:

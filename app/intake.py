@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PosixPath
 
-from tasks.errors import NotFoundError
+from tasks.errors import FileError, NotFoundError
 
 # What programs leave beside documents while they work, and what systems leave in every folder.
 _SKIPPED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
@@ -50,9 +50,14 @@ def find_files(paths: Iterable[Path]) -> Iterator[Path | Skipped]:
 
     Raises:
         NotFoundError: a named path does not exist.
+        FileError: whether it does cannot be seen: its folder is closed to us, or its share is gone.
     """
     for path in paths:
-        if not path.exists():
+        try:
+            is_there = path.exists()
+        except OSError as error:
+            raise FileError(f"{path} cannot be opened: {error.strerror}.", "Check its rights.") from error
+        if not is_there:
             raise NotFoundError(f"{path} does not exist.", "Check the name; quote it if it has spaces.")
     for path in paths:
         if path.is_dir():

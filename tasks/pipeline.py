@@ -15,6 +15,7 @@ from tasks.errors import ConfigError, ShoeboxError
 from tasks.examples import Change
 from tasks.learning.remembering import similar_changes, value_of
 from tasks.ledger import DocumentRow
+from tasks.path_questions import exists
 from tasks.recipes import Category, FieldSpec, Recipe, load_recipe
 from tasks.results import put_values
 from tasks.said import ACCEPTED, CATEGORY, EVIDENCE, YES, Correction, is_accepted, standing
@@ -72,7 +73,7 @@ class Pipeline(Way):
                 self._enter_stage(document, Stage.EXTRACT, planning.plan_extract(document))
                 self._advance(document.id)
                 return Submission(self._document(document.id), new=True)
-            if not Path(os.fsdecode(known.path)).exists():
+            if not exists(Path(os.fsdecode(known.path))):
                 self._follow_move(known, path, taken.stat)
         known = self._document(known.id)
         self._tidy_spool(known)

@@ -17,7 +17,7 @@ from app.listing import make_row
 from app.plain_text import shortened, visible, visible_json, visible_lines
 from app.report import report
 from tasks.documents import Field, FieldStatus, Page, State, TextSource
-from tasks.errors import ExitCode, NotFoundError
+from tasks.errors import ExitCode, FileError, NotFoundError
 from tasks.ledger import DocumentRow, Ledger
 from tasks.pipeline import Pipeline
 from tests.system import ROOT, System
@@ -255,3 +255,9 @@ def test_a_named_file_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
     assert list(find_files(named)) == named
     with pytest.raises(NotFoundError, match="nowhere"):
         list(find_files([tmp_path / "nowhere"]))
+
+
+def test_a_path_that_cannot_be_looked_at_is_an_error_with_its_name(tmp_path: Path) -> None:
+    """As below a folder that is closed to the user, or on a share that is gone."""
+    with pytest.raises(FileError, match="cannot be opened"):
+        list(find_files([tmp_path / ("x" * 300)]))

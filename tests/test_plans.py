@@ -602,3 +602,21 @@ def test_a_target_that_became_a_link_is_not_followed(desk: Desk, tmp_path: Path)
     with pytest.raises(ServiceError, match="leads elsewhere now"):
         desk.carrier.undo(plan)
     assert tree_of(elsewhere) == before
+
+
+def test_a_copy_is_not_left_where_the_original_cannot_be_removed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a read-only disk: nothing was done then, and nothing is left to be undone."""
+    original = desk.paper("a.txt")
+    plan = desk.plan(Action.MOVE)
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        across(patch)
+        patch.setattr("app.plans.placing.remove_copy", refused)
+        desk.carrier.apply(plan)
+    assert set(desk.states(plan)) == {StepState.SKIPPED}
+    assert [path for path in desk.papers.rglob("*") if path.is_file()] == [original]

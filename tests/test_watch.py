@@ -1,5 +1,6 @@
 """Watching folders: when a file is taken, what is refused, moving, notices, switching."""
 
+import errno
 import json
 import os
 import signal
@@ -713,3 +714,51 @@ def test_following_prints_what_is_taken_until_it_is_interrupted(watching: System
     assert following.wait() == 0
     following.stdout.close()
     following.stderr.close()
+
+
+def test_a_folder_that_cannot_even_be_asked_for_is_said_to_be_away(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share whose server is gone: asking for it is an error, and the other folders are to be watched on."""
+    stat = os.stat
+
+    def refused(path: object, *arguments: object, **given: object) -> os.stat_result:
+        if path in {str(desk.folder), desk.folder}:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+        return stat(path, *arguments, **given)  # type: ignore[arg-type]
+
+    desk.begin()
+    with monkeypatch.context() as patch:
+        patch.setattr("os.stat", refused)
+        desk.begin()
+        desk.work()
+    assert "not there" in desk.keeper._problem
+    desk.put("a.txt")
+    desk.settle()
+    assert len(desk.home.ledger.documents()) == 1
+
+
+def test_names_with_endless_endings_are_numbered_too(tmp_path: Path) -> None:
+    path = tmp_path / ("1." + "e" * 252)
+    path.write_bytes(b"one")
+    places = []
+    for _ in range(2):
+        places.append(free_place(tmp_path, path, "Taken"))
+        places[-1].write_bytes(b"")
+    assert places[0] != places[1]
+    assert len(places[1].name) <= 255
+
+
+def test_a_folder_whose_names_cannot_be_synced_holds_a_moved_file_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shared folders of VirtualBox have no fsync for folders."""
+
+    def refused(_: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a")
+    sight = Sight.of(path.lstat())
+    monkeypatch.setattr("os.fsync", refused)
+    assert move(tmp_path, path, free_place(tmp_path, path, "Taken"), sight)

@@ -16,6 +16,7 @@ from app.backup.contents import LEDGER, left_out
 from app.backup.snapshot import Snapshot, copy_database, held
 from app.backup.stages import stage_beside, sync_folder
 from tasks.errors import FileError
+from tasks.path_questions import is_folder
 from tasks.settings import Settings
 from tasks.sqlite import is_damage
 from tasks.upgrading import damaged
@@ -58,8 +59,9 @@ def make_backup(
         FileError: the file is there already, cannot be written, or the disk has no room. Nothing is left.
         ServiceError, ConfigError: the data cannot be read.
     """
-    target = (target / default_name() if target.is_dir() else target).absolute()
-    _check_place(settings, target, replace=replace)
+    target = (target / default_name() if is_folder(target) else target).absolute()
+    with _clear_refusals(settings, target):
+        _check_place(settings, target, replace=replace)
     with _clear_refusals(settings, target), held(settings) as snapshot:
         _check_room(target, snapshot)
         with stage_beside(target, "unfinished") as stage:

@@ -18,6 +18,7 @@ from app.backup.checking import Checked, read_backup
 from app.backup.contents import DATABASES, LEDGER, upload_name
 from app.backup.stages import stage_beside, sync_folder
 from tasks.errors import ConfigError, FileError
+from tasks.path_questions import exists
 from tasks.settings import Settings
 from tasks.sqlite import transaction
 
@@ -148,7 +149,7 @@ def _follow_originals(ledger: sqlite3.Connection, named: Path, manifest: Manifes
         if (name := upload_name(original)) in manifest.files:
             ledger.execute("UPDATE documents SET path = ? WHERE seq = ?", (os.fsencode(named / name), seq))
         else:
-            missing += not Path(os.fsdecode(original)).exists()
+            missing += not exists(Path(os.fsdecode(original)))
     return total, missing
 
 

@@ -12,7 +12,7 @@ from tasks.settings import get_settings
 
 
 @click.command()
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, readable=False))
 @click.option("--hold", is_flag=True, help="After an error, wait for Enter: for windows that close at once.")
 def ui(files: tuple[Path, ...], hold: bool) -> None:
     """Open the terminal UI and take FILES in; folders after a question.

@@ -46,7 +46,7 @@ def open_home(settings: Settings, *, redis: bool = True) -> "AbstractContextMana
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @click.option("--wait", is_flag=True, help="Show progress and return when all have been read.")
 @click.option("--urgent", is_flag=True, help="Before everything that is not urgent.")
 @recipe_option

@@ -9,6 +9,7 @@ import click
 
 from app.plain_text import visible, visible_lines
 from tasks.errors import ConfigError
+from tasks.path_questions import is_folder
 
 if TYPE_CHECKING:
     from app.systemd.units import UnitOptions
@@ -60,7 +61,7 @@ def _check(units: Sequence[str], folders: Sequence[Path], queues: str | None) ->
     if queues is not None and ("worker" not in units or not re.fullmatch(r"[a-z]+(,[a-z]+)*", queues)):
         raise click.UsageError("--queues names queues, with commas, for the unit worker.")
     for folder in folders:
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise ConfigError(f"{folder} is no folder.", "Make it first, or check the name.")
 
 

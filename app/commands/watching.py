@@ -20,7 +20,7 @@ _FOLLOW_SECONDS = 0.3
 
 
 @click.command()
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, readable=False))
 @click.option("--off", is_flag=True, help="Watch these folders no longer; all of them if none is named.")
 @click.option("--forget", is_flag=True, help="As --off, and forget what became of their files.")
 @click.option("--move-taken", is_flag=True, help="Move taken files to a subfolder; by default they stay.")

@@ -14,6 +14,7 @@ from app.plans.placing import Trace, copy, is_copied, is_moved, move, take_copy_
 from app.plans.spots import Obstacle, Spot
 from tasks.errors import ServiceError, ShoeboxError
 from tasks.ledger import Ledger
+from tasks.path_questions import exists
 from tasks.settings import Settings
 
 OnStep = Callable[[Step], None]
@@ -76,7 +77,7 @@ class Carrier:
         self._follow(step, step.source, plan.target / step.target)
 
     def _make_target(self, plan: Plan) -> None:
-        missing = [path for path in (plan.target, *plan.target.parents) if not path.exists()]
+        missing = [path for path in (plan.target, *plan.target.parents) if not exists(path)]
         try:
             for path in reversed(missing):
                 self._journal.note_folder(plan.id, path)

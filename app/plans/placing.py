@@ -231,3 +231,7 @@ def _remove_original(source: Spot, final: Spot, mark: str, sha256: str, inode: i
         if final.inode == inode and has_content(final, sha256):
             final.remove()
         raise
+    except OSError:  # such as a folder that cannot be written: the copy is in nobody's plan then
+        if has_content(source, sha256) and final.inode == inode and has_content(final, sha256):
+            final.remove()
+        raise

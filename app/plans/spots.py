@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.below import is_there
+from app.below import is_there, sync_names
 from app.plans.renaming import rename_to_free_name
 from tasks.content import hash_of
 
@@ -55,7 +55,7 @@ class Spot:
 
     def sync(self) -> None:
         """Have the names of the folder on the disk."""
-        os.fsync(self.folder)
+        sync_names(self.folder)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from tasks.broker_url import check_private, redis_config_path, runtime_dir, runtime_link
 from tasks.errors import ServiceError
@@ -135,10 +136,11 @@ def remove_runtime_dir(settings: Settings) -> None:
         shutil.rmtree(folder)
     except (FileNotFoundError, ServiceError):  # nothing there, or not ours to remove
         pass
-    if runtime_link(settings).is_symlink():
-        runtime_link(settings).unlink()
-    for number in run_dir(settings).glob("*.pid"):
-        number.unlink(missing_ok=True)
+    with suppress(OSError):  # a disk that became read-only
+        if runtime_link(settings).is_symlink():
+            runtime_link(settings).unlink()
+        for number in run_dir(settings).glob("*.pid"):
+            number.unlink(missing_ok=True)
 
 
 def note_stop(settings: Settings) -> None:
@@ -171,6 +173,15 @@ def services_lock(settings: Settings) -> Iterator[None]:
     if not run_dir(settings).is_dir():
         yield
         return
-    with (run_dir(settings) / "lock").open("a") as lock:  # closing it unlocks
+    with _open_lock(run_dir(settings) / "lock") as lock:  # closing it unlocks
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _open_lock(path: Path) -> IO[str]:
+    try:
+        return path.open("a")
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return path.open()  # a disk that became read-only: `down` has to work there as well

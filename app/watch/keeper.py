@@ -17,6 +17,7 @@ from app.watch.taking import ChangedError, take
 from app.watch.tree import WatchedTree
 from tasks.errors import ConfigError, ServiceError
 from tasks.home import Home
+from tasks.path_questions import is_folder
 from tasks.settings import Settings
 
 log = logging.getLogger("shoebox.watch")
@@ -77,7 +78,7 @@ class Keeper:
         root = self._tree.folder.path
         if self._settings.watch_notices == "off":
             return "notices are switched off in the settings"
-        if not root.is_dir():
+        if not is_folder(root):
             return ""  # tried once it is there
         for left in root.glob(f"{SELF_TEST_PREFIX}*"):
             with suppress(OSError):
@@ -146,7 +147,7 @@ class Keeper:
 
     def take(self, now: float) -> None:
         """Take what has come to rest."""
-        if not self._tree.folder.path.is_dir():
+        if not is_folder(self._tree.folder.path):
             return  # a disk that was taken away has not removed its files
         new = False
         ready = self._tree.at_rest(now)

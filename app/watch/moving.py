@@ -6,10 +6,12 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from app.below import folder_of, is_there
+from app.below import folder_of, is_there, sync_names
 from app.watch.sight import Sight
 
 _MAX_NAME_BYTES = 255
+_MAX_SUFFIX_BYTES = 100
+"""What follows the last dot is no ending where it is longer."""
 
 
 def free_place(root: Path, path: Path, subfolder: str) -> Path:
@@ -49,8 +51,8 @@ def move(root: Path, path: Path, target: Path, sight: Sight) -> bool:
             remove_place_holder(root, target)
             raise
         if _is(target.name, there, sight):
-            os.fsync(there)
-            os.fsync(here)
+            sync_names(there)
+            sync_names(here)
             return True
         with suppress(OSError):  # its name was taken once more: it stays where it is, and is not lost
             os.link(target.name, path.name, src_dir_fd=there, dst_dir_fd=here, follow_symlinks=False)
@@ -84,9 +86,10 @@ def _is(name: str, folder: int, sight: Sight) -> bool:
 def _numbered(path: Path) -> Iterator[str]:
     """`a.pdf`, `a (2).pdf`, `a (3).pdf` ..., none longer than a file system takes."""
     yield path.name
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _MAX_SUFFIX_BYTES else ""
     for number in count(2):
-        ending = f" ({number}){path.suffix}"
-        stem = path.stem
+        ending = f" ({number}){suffix}"
+        stem = path.name.removesuffix(suffix)
         while len(os.fsencode(stem + ending)) > _MAX_NAME_BYTES:
             stem = stem[:-1]
         yield stem + ending

@@ -90,7 +90,11 @@ def _named(journal: Journal, paths: Sequence[Path]) -> list[WatchedFolder]:
 
 
 def _check(path: Path, others: Iterable[Path], settings: Settings) -> None:
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:  # its folder is closed to us, or its share is gone
+        raise ConfigError(f"{path} cannot be opened.", "Check its rights.") from error
+    if not is_there:
         raise NotFoundError(f"{path} does not exist.", "Make the folder first, or check the name.")
     if not path.is_dir():
         raise ConfigError(f"{path} is a file.", "Only folders can be watched; ./run.sh add takes files.")

@@ -20,6 +20,7 @@ from app.watch.journal import (
 from app.watch.sight import Folder, Look, PassedOver, Seen, Sight, Unreadable, look_at, look_below
 from app.watch.taking import Verdict
 from tasks import logs
+from tasks.path_questions import is_folder
 from tasks.settings import Settings
 
 log = logging.getLogger("shoebox.watch")
@@ -58,7 +59,7 @@ class WatchedTree:
     def look_everywhere(self, now: float) -> str:
         """Look at the whole folder; returns why it could not be looked at whole, in words, or nothing."""
         self.folders = {}
-        if not self.folder.path.is_dir():
+        if not is_folder(self.folder.path):
             return "it is not there; what is put in it will be taken once it is back"
         found = list(look_below(self.folder.path, self._left_out))
         files = [one for one in found if isinstance(one, Seen)]
