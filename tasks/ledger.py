@@ -12,7 +12,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
@@ -210,6 +210,8 @@ class Ledger:
         Raises:
             NotFoundError: none or several match.
         """
+        with suppress(UnicodeEncodeError):
+            text = os.fsencode(text).decode("utf-8", "replace")  # as names are kept that are not UTF-8
         if exact := self.document(text):
             return exact
         escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -141,3 +141,9 @@ def test_a_ledger_of_version_2_keeps_its_data_and_takes_corrections(settings: Se
         assert (field.value, field.start, field.status) == ("119.00", 3, FieldStatus.VERIFIED)
         said = put_correction(ledger, document, "total", "119.00", "120.00")
         assert corrections(ledger, document.id) == [said]
+
+
+def test_a_name_that_is_not_utf_8_is_found_as_it_was_given(ledger: Ledger, tmp_path: Path) -> None:
+    """Python gives the byte that is wrong as a lone surrogate; in the ledger it is U+FFFD."""
+    named = insert(ledger, tmp_path / "caf\ufffd.pdf", "ab" * 32)
+    assert ledger.find("caf\udce9.pdf") == named

@@ -1,6 +1,5 @@
 """The command that asks a question."""
 
-import json
 import sys
 import time
 import uuid
@@ -11,7 +10,7 @@ import click
 
 from app import completion
 from app.commands.documents import json_option
-from app.plain_text import visible, visible_lines
+from app.plain_text import visible, visible_json, visible_lines
 from tasks.errors import ExitCode, NotFoundError
 from tasks.ledger import Ledger
 from tasks.settings import Settings, get_settings
@@ -50,7 +49,7 @@ def ask(question: str, names: tuple[str, ...], query: str, with_trace: bool, as_
     answer = _answer(settings, question, documents, printing)
     if as_json:
         facts = answer.model_dump(mode="json") | {"answered": bool(answer.supported)}
-        click.echo(json.dumps(facts, ensure_ascii=False, indent=1))
+        click.echo(visible_json(facts, indent=1))
     else:
         printing.end(answer)
         if with_trace:

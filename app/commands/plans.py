@@ -172,7 +172,7 @@ def _apply(settings: Settings, journal: "Journal", ledger: Ledger, plan: "Plan",
 
     number = left_to_do(journal.counts(plan.id))
     if not number:
-        click.echo(f"{plan.name} has nothing left to do.")
+        click.echo(f"{plan.name} has nothing left to do.", err=True)
         return
     doing = "copied" if plan.action == "copy" else "moved"
     _ask(f"{number} files are {doing} below {visible(str(plan.target))}. This can be undone.", yes=yes)
@@ -185,7 +185,7 @@ def _ask(what: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise ShoeboxError(f"Not done without a question: {what}", "Say --yes to do it without being asked.")
-    click.confirm(f"{what} Go on?", abort=True)
+    click.confirm(f"{what} Go on?", abort=True, err=True)
 
 
 def _carry_out(do: "Callable[[Plan], None]", journal: "Journal", plan: "Plan") -> None:
