@@ -55,11 +55,10 @@ class Assigner:
         taken: list[UnitRow] = []
         for queue in SHARED_QUEUES:
             serving = [worker for worker in self._workers if queue in worker.queues]
-            for worker in serving:
-                taken += self._take_urgent(queue, worker)
+            taken += self._take_all_urgent(queue, serving)
             # Everybody has something to do before anybody has something to wait for.
             for level in range(1, self._settings.window_per_slot + 1):
-                for worker in sorted(serving, key=lambda one: self._load[one.worker] / max(1, one.slots)):
+                for worker in self._idlest_first(serving):
                     if level > 1 and worker.worker in self._followed:
                         continue
                     room = worker.slots * level - self._load[worker.worker]
@@ -82,12 +81,35 @@ class Assigner:
         following = self._circuit.reader(Stage.ANALYSE, self._settings, recipe)
         return isinstance(following, Route) and (following.model, following.queue) == (unit.model, unit.queue)
 
-    def _take_urgent(self, queue: str, worker: Presence) -> list[UnitRow]:
-        room = worker.slots * (self._settings.window_per_slot + _URGENT_EXTRA) - self._load[worker.worker]
+    def _idlest_first(self, workers: Iterable[Presence]) -> list[Presence]:
+        return sorted(workers, key=lambda one: self._load[one.worker] / max(1, one.slots))
+
+    def _take_all_urgent(self, queue: str, workers: Sequence[Presence]) -> list[UnitRow]:
+        """What is urgent: first to who has read the document's beginning, then to who has least to do."""
+        taken: list[UnitRow] = []
+        for worker in workers:
+            if given := self._given(worker):
+                taken += self._take_urgent(queue, worker, 1, given.document)
+        for level in range(1, self._settings.window_per_slot + _URGENT_EXTRA + 1):
+            for worker in self._idlest_first(workers):
+                taken += self._take_urgent(queue, worker, level)
+        return taken
+
+    def _take_urgent(
+        self, queue: str, worker: Presence, level: int, document: str | None = None
+    ) -> list[UnitRow]:
+        room = worker.slots * level - self._load[worker.worker]
         if room <= 0:
             return []
-        models = self._runnable(worker)
-        found = next_waiting(self._ledger, queue, room, with_llm=self._with_llm, models=models, urgent=True)
+        found = next_waiting(
+            self._ledger,
+            queue,
+            room,
+            with_llm=self._with_llm,
+            models=self._runnable(worker),
+            urgent=True,
+            document=document,
+        )
         return self._hand_out(worker, found)
 
     def _runnable(self, worker: Presence) -> frozenset[str]:

@@ -102,9 +102,15 @@ class Dispatcher:
         return [mark_queued(self.ledger, unit.id) for unit in next_waiting(self.ledger, HOME_QUEUE, room)]
 
     def tell_demand(self) -> None:
-        """Let other homes know what this one waits for, so that they leave it its turn."""
-        with_llm = not load_circuit(self.ledger).is_paused
-        waiting = {queue: waiting_models(self.ledger, queue, with_llm=with_llm) for queue in SHARED_QUEUES}
+        """Let other homes know what this one waits for and could have run, so that they leave it its turn."""
+        circuit = load_circuit(self.ledger)
+        workers = usable(self.exchange.presence())
+        waiting = {}
+        for queue in SHARED_QUEUES:
+            found = waiting_models(self.ledger, queue, with_llm=not circuit.is_paused)
+            possible = {model for one in workers if queue in one.queues for model in runnable(one)}
+            wanted = possible - circuit.paused_models
+            waiting[queue] = {model: since for model, since in found.items() if model in wanted}
         put_demand(self.exchange.redis, self.ledger.home, waiting, self.exchange.now())
 
     def _order(self, released: UnitRow) -> Order:
@@ -134,6 +140,7 @@ class Dispatcher:
         on_the_road = {message.unit for message in messages}
         taken_back = self._take_back(units, traces, messages) if messages else set()
         found: list[tuple[int, Outcome]] = []
+        nowhere: list[UnitRow] = []
         fresh_grace = self._was_away()
         cut_off = set(json.loads(self.ledger.meta("cut off") or "[]"))
         with self.ledger.transaction():
@@ -152,9 +159,14 @@ class Dispatcher:
                 elif trace.lease or out.id in on_the_road or fresh_grace:
                     mark_seen(self.ledger, out.id, trace.lease)
                 elif time.time() - out.seen_at > self.settings.grace_seconds:
+                    nowhere.append(out)
                     found += self._give_up(out, trace, was_cut_off=out.id in cut_off)
             self.ledger.set_meta("cut off", json.dumps(sorted(cut_off & traces.keys())))
             self.ledger.set_meta("checked at", str(time.time()))
+        # Redis may remember what the ledger does not: it was away when a cancelled document was taken up
+        # again, or the ledger lost its last commits, or is a restored one. Every issue would be dropped.
+        for out in nowhere:
+            self.exchange.unmark(self.ledger.home, out.id, out.document)
         return found
 
     def _was_away(self) -> bool:

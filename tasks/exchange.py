@@ -208,6 +208,14 @@ class Exchange:
                 pipe.set(self._key(home, unit, "done"), 1, ex=DONE_SECONDS)
             pipe.execute()
 
+    def drop_outcome(self, home: str, unit: int) -> None:
+        """Remove an outcome that came too late; all else belongs to the present issue."""
+        self.redis.delete(self._key(home, unit, "outcome"))
+
+    def unmark(self, home: str, unit: int, document: str) -> None:
+        """Take away the marks that keep workers from a unit, which has not ended as the ledger knows."""
+        self.redis.delete(self._key(home, unit, "done"), self._cancel_key(home, document))
+
     def traces(self, home: str, units: list[int]) -> dict[int, Trace]:
         """What Redis knows about these units, in one round trip."""
         if not units:

@@ -47,6 +47,9 @@ from tasks.units import unit, units_of
 
 log = logging.getLogger("shoebox.home")
 
+_LEFT_ALONE_SECONDS = 10.0
+"""What one command waits for a Redis that is away, at most a few times."""
+
 
 class Home:
     """Documents in, units out, outcomes recorded."""
@@ -57,7 +60,8 @@ class Home:
         self.exchange = exchange
         self.pipeline = Pipeline(ledger, settings)
         self.dispatcher = Dispatcher(ledger, settings, exchange, self._publish)
-        self._is_redis_away = False
+        self._redis_not_before = 0.0
+        """By the steady clock: until then what only helps is not told to Redis, which was away."""
 
     @classmethod
     @contextmanager
@@ -259,7 +263,10 @@ class Home:
         document = self.pipeline.record(unit_id, outcome)
         recorded = unit(self.ledger, unit_id)
         has_ended = recorded is None or recorded.state in FINAL_STATES
-        self.exchange.forget(self.ledger.home, unit_id, done=has_ended)
+        if document is None and not has_ended:
+            self.exchange.drop_outcome(self.ledger.home, unit_id)
+        else:
+            self.exchange.forget(self.ledger.home, unit_id, done=has_ended)
         if document is None:
             log.info("its outcome changes nothing: it came late or twice")
             return
@@ -332,13 +339,13 @@ class Home:
         self._try_redis("telling of a document", lambda: emit(self.exchange.redis, self.ledger.home, event))
 
     def _try_redis(self, doing: str, act: Callable[[], None]) -> None:
-        """Do what helps others to know sooner. Once Redis was away it is not tried again.
+        """Do what helps others to know sooner. Where Redis was away, it is left alone for a while.
 
         A command about a thousand documents would else wait for a dead line a thousand times.
         """
-        if self._is_redis_away:
+        if time.monotonic() < self._redis_not_before:
             return
-        self._is_redis_away = True
+        self._redis_not_before = time.monotonic() + _LEFT_ALONE_SECONDS
         with redis_may_be_away(log, doing):
             act()
-            self._is_redis_away = False
+            self._redis_not_before = 0.0

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from tasks.documents import Value
+from tasks.version import VERSION
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -56,7 +57,9 @@ class Turn(Value):
     def is_over(self, now: float, swap_seconds: float, longest: float) -> bool:
         """Whether others may come. `swap_seconds`: what loading a model takes there."""
         lasted = now - self.since
-        return lasted >= longest or (self.units >= _UNITS and lasted >= _PAID_OFF * swap_seconds)
+        if not 0 <= lasted < longest:  # less than nothing: the clock was set back
+            return True
+        return self.units >= _UNITS and lasted >= _PAID_OFF * swap_seconds
 
 
 class Demand(Value):
@@ -64,6 +67,8 @@ class Demand(Value):
 
     until: float
     waiting: dict[str, dict[str, float]]
+    version: str = ""
+    """Of the home. What one of another version waits for never runs on our workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,8 @@ def begin_unit(redis: "Redis", worker: str, model: str) -> None:
 
 def put_demand(redis: "Redis", home: str, waiting: Mapping[str, Mapping[str, float]], now: float) -> None:
     """Say what a home waits for."""
-    demand = Demand(until=now + DEMAND_SECONDS, waiting={name: dict(one) for name, one in waiting.items()})
+    by_queue = {name: dict(one) for name, one in waiting.items()}
+    demand = Demand(until=now + DEMAND_SECONDS, waiting=by_queue, version=VERSION)
     redis.hset(_DEMANDS_KEY, home, demand.model_dump_json())
 
 
@@ -105,8 +111,13 @@ def read_board(redis: "Redis") -> Board:
         pipe.hgetall(_DEMANDS_KEY)
         (seconds, microseconds), turns, demands = pipe.execute()
     now = seconds + microseconds / 1e6
-    said = _parsed(demands, Demand)
-    return Board(now, _parsed(turns, Turn), {home: one for home, one in said.items() if one.until > now})
+    heard = {home: one for home, one in _parsed(demands, Demand).items() if _counts(one, now)}
+    return Board(now, _parsed(turns, Turn), heard)
+
+
+def _counts(demand: Demand, now: float) -> bool:
+    # One from further ahead than any is said was said before the clock was set back.
+    return now < demand.until <= now + DEMAND_SECONDS and demand.version == VERSION
 
 
 def _parsed(raw: object, kind: type[T]) -> dict[str, T]:

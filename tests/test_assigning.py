@@ -503,3 +503,39 @@ def test_nothing_is_sent_to_a_model_that_failed_just_now(desk: Desk) -> None:
     save_circuit(desk.ledger, Circuit().model_failed("shoebox-large", "It needs more memory."))
     desk.release()
     assert [order.document for order in desk.sent] == [other.id]
+
+
+def test_what_is_urgent_goes_to_who_has_least_to_do(desk: Desk) -> None:
+    desk.add(PADDLEOCR)
+    desk.worker("a")
+    desk.release()
+    desk.worker("b")
+    for _ in range(2):
+        desk.add(PADDLEOCR, urgent=True)
+    assert desk.release() == [(PADDLEOCR, "b"), (PADDLEOCR, "a")]
+
+
+def test_a_home_asks_for_no_turn_of_a_worker_that_it_cannot_use(desk: Desk) -> None:
+    desk.add(BIG)
+    desk.worker("one", OTHER)
+    desk.dispatcher.tell_demand()
+    assert read_board(desk.exchange.redis).wanted_by_others("another home", GPU_QUEUE) == {}
+    desk.worker("one", BIG)
+    desk.dispatcher.tell_demand()
+    assert read_board(desk.exchange.redis).wanted_by_others("another home", GPU_QUEUE).keys() == {BIG}
+
+
+def test_demands_of_another_version_and_from_a_clock_that_was_set_back_do_not_count(
+    exchange: Exchange,
+) -> None:
+    now = exchange.now()
+    waiting = {GPU_QUEUE: {BIG: now}}
+    put_demand(exchange.redis, "ours", waiting, now)
+    put_demand(exchange.redis, "ahead", waiting, now + 3600)
+    older = Demand(until=now + 5, waiting=waiting, version="0.0.1")
+    exchange.redis.hset("shoebox:demands", "older", older.model_dump_json())
+    assert read_board(exchange.redis).demands.keys() == {"ours"}
+
+
+def test_a_turn_from_before_the_clock_was_set_back_is_over() -> None:
+    assert Turn(model=BIG, since=5000.0, units=1).is_over(1000.0, swap_seconds=5.0, longest=600.0)

@@ -280,3 +280,19 @@ def test_units_for_a_model_are_held_back_while_the_circuit_is_open(
     assert dispatcher.release() == 0
     save_circuit(ledger, Circuit())
     assert dispatcher.release() == 1
+
+
+@pytest.mark.parametrize("mark", ["done", "cancelled"])
+def test_a_mark_that_the_ledger_knows_nothing_of_does_not_keep_a_unit_from_its_worker(
+    issued: Issued, mark: str
+) -> None:
+    """Of a document that was taken up again while Redis was away, or of a ledger that was restored."""
+    order = issued.broker.deliver()
+    if mark == "done":
+        issued.exchange.forget(order.home, order.unit, done=True)
+    else:
+        issued.exchange.mark_cancelled(order.home, order.document)
+    assert issued.exchange.take_lease(order, 60) is None
+    issued.check_later()
+    issued.dispatcher.release()
+    assert issued.exchange.take_lease(issued.broker.deliver(), 60) is not None

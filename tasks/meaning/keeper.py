@@ -217,7 +217,8 @@ class Keeper:
     def _send(self, store: VectorStore, space: Space, model: Route) -> None:
         now = time.time()
         trouble = load_trouble(store)
-        if now < trouble.paused_until or self._is_busy():
+        # One that is further ahead than any pause was set before the clock was set back.
+        if 0 < trouble.paused_until - now <= _LONGEST_PAUSE_SECONDS or self._is_busy():
             return
         room = 1 if trouble.failures else self._hosts() + 1  # one that runs on each, one that waits
         for _ in range(room - len(batches_out(store))):
