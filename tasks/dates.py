@@ -103,8 +103,10 @@ def _plain_dates(text: str) -> Iterator[FoundDate]:
     words = _written_out()
     for pattern in (words.day_month, words.month_day):
         for match in pattern.finditer(text):
-            month = month_numbers()[match["month"].lower()]
-            yield from _checked(match, int(match["year"]), month, int(match["day"]))
+            # To the pattern these are the same letters, to `lower` they are not.
+            name = match["month"].replace("İ", "i").lower().replace("ı", "i").replace("ſ", "s")
+            if month := month_numbers().get(name):
+                yield from _checked(match, int(match["year"]), month, int(match["day"]))
 
 
 def _numeric_dates(text: str, day_first: bool) -> Iterator[FoundDate]:

@@ -122,3 +122,8 @@ def test_a_date_of_digits_follows_its_document(locale: str, day: date, other: da
     line = f": {format_date(day, format=pattern, locale=locale)}\n"
     found = find_dates(text + line, detect_day_first(text + line))
     assert [one.value for one in found] == [other, day], line
+
+
+@pytest.mark.parametrize("line", ["6 Apr\u0131l 2026", "6 APR\u0130L 2026", "6. Augu\u017ft 2026"])
+def test_letters_that_only_look_alike_make_no_date_fail(line: str) -> None:
+    assert [(found.value.year, found.value.day) for found in find_dates(line, day_first=True)] == [(2026, 6)]

@@ -216,3 +216,25 @@ def test_a_hostile_name_is_harmless_in_a_message(name: bytes) -> None:
     assert caught.value.message.isprintable()
     assert "\u202e" not in caught.value.message
     assert len(caught.value.message) < 200
+
+
+def test_a_no_break_blank_holds_a_number_together_on_a_web_page() -> None:
+    html = "<p>Total&nbsp;due:&nbsp; 1&nbsp;234,56&nbsp;\u20ac</p>".encode()
+    assert read(html, "bill.html").pages[0].text == "Total due: 1\u00a0234,56 \u20ac"
+
+
+def test_of_a_web_page_that_is_too_long_the_rest_is_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tasks.reading.web.MAX_HTML_BYTES", 10)
+    [page] = read("<p>abcdef\u00e4 and more</p>".encode(), "long.html").pages
+    assert page.text == "abcdef"
+    assert "were read" in page.error
+
+
+def test_a_fax_that_is_cut_off_says_so() -> None:
+    whole = scans.tiff()
+    found = read(whole[: len(whole) // 2], "fax.tiff")
+    assert found.pages[-1].error
+    assert not found.pages[-1].needs_ocr
+    assert len(found.pages) < 4

@@ -108,3 +108,13 @@ def test_broken_headers_do_not_hide_the_mail() -> None:
     extraction = read(raw, "mail.eml")
     assert extraction.title == "Grüße"
     assert extraction.pages[0].text.endswith("Grüße")
+
+
+def test_a_footer_that_was_put_below_an_html_mail_does_not_replace_it() -> None:
+    message = EmailMessage()
+    message["Subject"] = "Bill"
+    message.add_attachment(b"<p>Please pay 120 EUR by Friday.</p>", "text", "html", disposition="inline")
+    message.add_attachment(b"This list is run by nobody.", "text", "plain", disposition="inline")
+    text = _all_text(read(message.as_bytes(), "mail.eml"))
+    assert "Please pay 120 EUR" in text
+    assert "run by nobody" in text

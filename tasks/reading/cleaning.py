@@ -20,6 +20,8 @@ _PERHAPS_MARKS = re.compile(rf"[^\w\s\x00-\x7f]{{{_MAX_MARKS + 1},}}")
 _LIGATURES = str.maketrans(
     {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\ufb06": "st"}
 )
+# Figure space and thin space group digits as the narrow no-break space does.
+_SAME_CHARACTERS = _LIGATURES | str.maketrans({"\u2007": "\u202f", "\u2009": "\u202f"})
 # PDFium marks a hyphen at a line's end with one of these in place of the hyphen itself.
 _LINE_END_HYPHEN = re.compile("[\x02\ufffe](?=\\s|$)")
 # As in every listing that shows names: control, bidirectional and invisible characters.
@@ -31,7 +33,7 @@ _NOT_SHOWN = re.compile(
 def clean_text(text: str) -> str:
     """Newlines as `\\n`, composed characters, no ligatures, controls, noncharacters or trailing blanks."""
     text = _LINE_END_HYPHEN.sub("-", _LINE_ENDS.sub("\n", text))
-    text = _PERHAPS_MARKS.sub(_fewer_marks, _UNWANTED.sub("", text).translate(_LIGATURES))
+    text = _PERHAPS_MARKS.sub(_fewer_marks, _UNWANTED.sub("", text).translate(_SAME_CHARACTERS))
     text = unicodedata.normalize("NFC", text)
     # No regular expression: from each of a million blanks it would look for the end of the line.
     return "\n".join(line.rstrip(_BLANKS) for line in text.split("\n")).strip("\n")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tasks.documents import Extraction, Page, TextSource
 from tasks.errors import FileError
-from tasks.reading.cleaning import shown
+from tasks.reading.cleaning import shown, unreadable_page
 from tasks.reading.kinds import GET_AGAIN, Kind
 from tasks.settings import Settings
 
@@ -55,7 +55,8 @@ def extract_image(path: Path, name: str, kind: Kind, settings: Settings) -> Extr
         FileError: not a readable image, too large, or with too many pages.
     """
     with _opened(path, name, kind) as image:
-        count = len(_frames(image, settings.max_pages + 1))
+        frames, damage = _frames(image, settings.max_pages + 1)
+        count = len(frames)
         if count > settings.max_pages:
             raise FileError(
                 f"{shown(name)} has more than {settings.max_pages:,} pages.",
@@ -65,6 +66,9 @@ def extract_image(path: Path, name: str, kind: Kind, settings: Settings) -> Extr
         Page(number=number, text="", source=TextSource.NONE, score=0.0, needs_ocr=True)
         for number in range(1, count + 1)
     )
+    if damage:
+        words = f"This page and what follows it are damaged or cut off: {damage}."
+        pages = (*pages, unreadable_page(count + 1, words))
     return Extraction(mime=kind, pages=pages)
 
 
@@ -85,7 +89,7 @@ def render_image(path: Path, name: str, kind: Kind, number: int, settings: Setti
         FileError: the image is damaged, or has no such page.
     """
     with _opened(path, name, kind) as image:
-        frames = _frames(image, number)
+        frames, _ = _frames(image, number)
         if not 1 <= number <= len(frames):
             raise FileError(f"{shown(name)} has no page {number}.", GET_AGAIN)
         try:
@@ -125,25 +129,29 @@ def _refuse_bomb(image: "Image", name: str) -> None:
         )
 
 
-def _frames(image: "Image", enough: int) -> list[int]:
+def _frames(image: "Image", enough: int) -> tuple[list[int], str]:
     """Indexes of the frames that are pages: all of a TIFF but its thumbnails, else only the main one.
+
+    With it, why those behind them cannot be reached; empty if they end as they should.
 
     The further frames of a GIF or WebP are an animation, of a JPEG (MPO) or HEIC depth maps or previews.
     The main one is where Pillow stands after opening; in a HEIC it need not be the first.
     """
     if image.format != "TIFF":
-        return [image.tell()]
+        return [image.tell()], ""
     pages: list[int] = []
     index = 0
     while len(pages) < enough:
         try:
             image.seek(index)
-        except _DAMAGE:
+        except EOFError:
             break
+        except _DAMAGE as cause:
+            return (pages, str(cause) or type(cause).__name__) if pages else ([0], "")
         if not int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & 1:  # type: ignore[attr-defined]
             pages.append(index)
         index += 1
-    return pages or [0]
+    return pages or [0], ""
 
 
 def _upright(image: "Image", frame: int, max_pixels: int, name: str) -> "Image":

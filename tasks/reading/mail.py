@@ -115,14 +115,28 @@ def _words(value: str) -> str:
 
 
 def _body(message: Message) -> str:
-    """The mail's own text: the plain version, or the HTML one where the plain says little or nothing."""
-    texts = [
-        part for part in _leaves(message) if part.get_content_maintype() == "text" and not _is_file(part)
+    """The mail's own text: of versions the plain one, or the HTML one where that says far more."""
+    return "\n\n".join(_texts(message))
+
+
+def _texts(part: Message) -> Iterator[str]:
+    kind = part.get_content_type()
+    if kind == "message/rfc822" or not part.is_multipart():
+        if kind in {"text/plain", "text/html"} and not _is_file(part):
+            text = _text(part)
+            yield from filter(None, [(html_text(text) if kind == "text/html" else text).strip()])
+        return
+    payload = part.get_payload()
+    inner = [
+        "\n\n".join(_texts(each))
+        for each in (payload if isinstance(payload, list) else ())
+        if isinstance(each, Message)
     ]
-    plain = "\n\n".join(_text(part) for part in texts if part.get_content_type() == "text/plain").strip()
-    pages = [_text(part) for part in texts if part.get_content_type() == "text/html"]
-    html = "\n\n".join(html_text(page) for page in pages).strip()
-    return html if len(plain) < _STUB_SHARE * len(html) else plain
+    versions = list(filter(None, inner))
+    if kind == "multipart/alternative" and versions:
+        plain, richest = versions[0], versions[-1]
+        versions = [richest if len(plain) < _STUB_SHARE * len(richest) else plain]
+    yield from versions
 
 
 def _leaves(message: Message) -> Iterator[Message]:

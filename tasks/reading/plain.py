@@ -14,7 +14,7 @@ from tasks.settings import Settings
 MOST_BYTES_A_CHARACTER = 4
 """In UTF-8 and UTF-16."""
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_HALF_CHARACTER = re.compile(rb"[\xc0-\xff][\x80-\xbf]{0,2}\Z")
+HALF_CHARACTER = re.compile(rb"[\xc0-\xff][\x80-\xbf]{0,2}\Z")
 _REST_UNREAD = (
     "The rest of the file was not read: it is too long. Split it, or raise the setting max_characters."
 )
@@ -35,7 +35,7 @@ def extract_plain(path: Path, name: str, kind: Kind, settings: Settings) -> Extr
         data = file.read(enough)
         is_cut = bool(file.read(1))
     # Half a character at the cut would make all of it look as if it were not UTF-8.
-    text = decoded(_HALF_CHARACTER.sub(b"", data) if is_cut else data)
+    text = decoded(HALF_CHARACTER.sub(b"", data) if is_cut else data)
     pages = pages_of(text.split("\f"), name, settings)
     if is_cut and not pages[-1].error:
         pages = (*pages[:-1], pages[-1].model_copy(update={"error": _REST_UNREAD}))

@@ -11,7 +11,7 @@ from pathlib import Path
 from tasks.documents import Extraction
 from tasks.reading.cleaning import clean_title
 from tasks.reading.kinds import Kind
-from tasks.reading.plain import decoded, pages_of
+from tasks.reading.plain import HALF_CHARACTER, decoded, pages_of
 from tasks.settings import Settings
 
 MAX_HTML_BYTES = 20_000_000
@@ -26,18 +26,22 @@ _MARKS = {
     **dict.fromkeys(("footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr"), _PARAGRAPH),
     **dict.fromkeys(("main", "nav", "ol", "p", "pre", "section", "table", "ul"), _PARAGRAPH),
 }
-_ANY_BLANK = re.compile(r"[\s\u00a0]+")
+# A blank that does not break holds a number together where it stands between two digits: 1&nbsp;234.56.
+_ANY_BLANK = re.compile(r"(?!(?<=\d)[\u00a0\u2007\u2009\u202f]\d)[\s\u00a0]+")
 _BLANKS = re.compile(" +")
 
 
 def extract_html(path: Path, name: str, settings: Settings) -> Extraction:
     """The text of a web page, without scripts and styles."""
     with path.open("rb") as file:
-        html = decoded(file.read(MAX_HTML_BYTES))
-    reader = _read(html)
-    return Extraction(
-        mime=Kind.HTML, pages=pages_of([reader.text], name, settings), title=clean_title(reader.title)
-    )
+        data = file.read(MAX_HTML_BYTES)
+        is_cut = bool(file.read(1))
+    reader = _read(decoded(HALF_CHARACTER.sub(b"", data) if is_cut else data))
+    pages = pages_of([reader.text], name, settings)
+    if is_cut and not pages[0].error:
+        words = f"Only the first {MAX_HTML_BYTES // 1_000_000} MB of this file were read."
+        pages = (pages[0].model_copy(update={"error": words}), *pages[1:])
+    return Extraction(mime=Kind.HTML, pages=pages, title=clean_title(reader.title))
 
 
 def html_text(html: str) -> str:
