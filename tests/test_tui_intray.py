@@ -342,3 +342,23 @@ def test_a_key_that_cannot_work_is_said(settings: Settings, ledger: Ledger) -> N
         await until(pilot, lambda: "intray.retry cannot be on 'r'" in screen_text(app))
 
     drive(changed, scenario)
+
+
+def test_what_there_is_nothing_for_changes_nothing_and_asks_nothing(
+    settings: Settings, ledger: Ledger
+) -> None:
+    """Review with nothing to review, and Export of a filter that shows nothing: no ids would mean all."""
+    enter(ledger, "bill.pdf", state=State.DONE)
+
+    async def scenario(app: ShoeboxApp, pilot: Driver) -> None:
+        await pilot.press("ctrl+r")
+        await pilot.pause()
+        assert app.store.filter is Filter.ALL
+        assert "bill.pdf" in screen_text(app)
+        app.store.show(Filter.REVIEW)
+        screen = app.screen
+        await pilot.press("f9")
+        await pilot.pause()
+        assert app.screen is screen
+
+    drive(settings, scenario)

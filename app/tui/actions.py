@@ -122,6 +122,9 @@ class DocumentActions(ShoeboxScreen):
         from app.tui.screens.save_as import SaveAs
 
         documents = self.export_documents()
+        if not documents:
+            self._none_of("export")
+            return
         target = await self.app.push_screen_wait(SaveAs(len(documents)))
         if target is not None:
             path, replace = target

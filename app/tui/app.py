@@ -342,10 +342,10 @@ class ShoeboxApp(App[None]):
         """Go through what needs review: the first document of it; the others follow as each is decided."""
         from app.tui.screens.document import DocumentScreen
 
-        self.store.show(Filter.REVIEW)
-        if not self.store.view:
+        if not self.store.count(Filter.REVIEW):
             self.say("Nothing needs review.")
             return
+        self.store.show(Filter.REVIEW)
         if isinstance(self.screen, DocumentScreen):
             self.pop_screen()
         self.open_document(self.store.view[0])

@@ -153,7 +153,9 @@ What you corrected stays, also when the document is read again."""
         self.query_one("#heading", Static).update(heading(document, row, place, look_line(ledger, document)))
         self.query_one(DocumentText).load(document)
         lines = field_lines(document, ledger.fields(self._document_id), Sureness(ledger, document))
-        await self.query_one(FieldList).show(list(lines), document.id, doubted=_doubted(document))
+        # Who came for a page stays there.
+        doubted = "" if self._first_page is not None else _doubted(document)
+        await self.query_one(FieldList).show(list(lines), document.id, doubted=doubted)
 
     # What is shown
 
@@ -288,7 +290,7 @@ What you corrected stays, also when the document is read again."""
         fields = self.query_one(FieldList)
         if neighbour is None or fields.is_editing:
             return
-        self._document_id = neighbour
+        self._document_id, self._first_page = neighbour, None
         await self._load()
         self._page = (fields.cursor.page if fields.cursor else None) or 1
         self._show_view()

@@ -15,6 +15,7 @@ from app.tui.background import in_background
 from app.tui.meaning import join_meaning
 from app.tui.screens.base import ShoeboxScreen
 from app.tui.text import plain
+from app.tui.widgets.path_input import PathInput
 from app.tui.widgets.text_input import TextInput
 from tasks.ledger import Ledger
 from tasks.search import Found, find_documents
@@ -59,6 +60,11 @@ list a moment later."""
             yield TextInput(placeholder="Words, category:, party:, date:, amount:", compact=True, id="query")
             yield Static(id="search-words", markup=False)
             yield OptionList(id="found", markup=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Where a path is being typed, Enter takes it."""
+        focused = self.focused
+        return not (action == "open" and isinstance(focused, PathInput) and focused.value)
 
     def on_mount(self) -> None:
         """Typing begins at once."""

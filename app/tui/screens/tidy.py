@@ -96,7 +96,6 @@ is left alone, and every plan can be undone, also after a crash."""
         steps.display = bool(look.steps)
         steps.show(_step_lines(look.steps))
         plans = self.query_one(OptionList)
-        at = plans.highlighted
         with self.prevent(OptionList.OptionHighlighted):
             plans.clear_options()
             plans.add_options(
@@ -105,7 +104,8 @@ is left alone, and every plan can be undone, also after a crash."""
             plans.display = bool(look.plans)
             if look.plans:
                 ids = [plan.id for plan in look.plans]
-                plans.highlighted = ids.index(self._chosen) if self._chosen in ids else at or 0
+                # As `read` chooses: the steps are those of the plan under the cursor.
+                plans.highlighted = ids.index(self._chosen) if self._chosen in ids else 0
 
     @on(OptionList.OptionHighlighted)
     def _choose(self, event: OptionList.OptionHighlighted) -> None:
