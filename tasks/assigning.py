@@ -87,6 +87,8 @@ class Assigner:
     def _take_all_urgent(self, queue: str, workers: Sequence[Presence]) -> list[UnitRow]:
         """What is urgent: first to who has read the document's beginning, then to who has least to do."""
         taken: list[UnitRow] = []
+        if not next_waiting(self._ledger, queue, 1, with_llm=self._with_llm, urgent=True):
+            return taken
         for worker in workers:
             if given := self._given(worker):
                 taken += self._take_urgent(queue, worker, 1, given.document)

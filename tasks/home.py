@@ -48,7 +48,7 @@ from tasks.units import unit, units_of
 log = logging.getLogger("shoebox.home")
 
 _LEFT_ALONE_SECONDS = 10.0
-"""What one command waits for a Redis that is away, at most a few times."""
+"""After a try that failed: long beside what waiting for a dead line takes, short for who waits for news."""
 
 
 class Home:
