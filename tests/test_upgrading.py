@@ -24,7 +24,7 @@ from tasks.errors import ConfigError, ExitCode, ServiceError
 from tasks.ledger import Ledger
 from tasks.settings import Settings, get_settings
 from tasks.upgrading import LATEST, DamagedLedgerError, NewerLedgerError, backups, upgrade
-from tests.forking import in_child
+from tests.forking import begin_child, in_child
 from tests.old_ledgers import make_old_ledger, structure_of, tables_of
 
 OLDER = range(1, LATEST)
@@ -154,16 +154,7 @@ def test_processes_that_open_it_at_the_same_time_migrate_it_once(settings: Setti
         os.read(gate, 1)  # until nobody has the other end any more
         open_and_close(settings)
 
-    children = []
-    for _ in range(6):
-        child = os.fork()
-        if child == 0:
-            try:
-                work()
-            except BaseException:
-                os._exit(1)
-            os._exit(0)
-        children.append(child)
+    children = [begin_child(work) for _ in range(6)]
     os.close(gate)
     os.close(opener)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 6

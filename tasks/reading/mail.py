@@ -121,18 +121,12 @@ def _body(message: Message) -> str:
 
 def _texts(part: Message) -> Iterator[str]:
     kind = part.get_content_type()
-    if kind == "message/rfc822" or not part.is_multipart():
+    if _is_leaf(part):
         if kind in {"text/plain", "text/html"} and not _is_file(part):
             text = _text(part)
             yield from filter(None, [(html_text(text) if kind == "text/html" else text).strip()])
         return
-    payload = part.get_payload()
-    inner = [
-        "\n\n".join(_texts(each))
-        for each in (payload if isinstance(payload, list) else ())
-        if isinstance(each, Message)
-    ]
-    versions = list(filter(None, inner))
+    versions = list(filter(None, ("\n\n".join(_texts(each)) for each in _inner(part))))
     if kind == "multipart/alternative" and versions:
         plain, richest = versions[0], versions[-1]
         versions = [richest if len(plain) < _STUB_SHARE * len(richest) else plain]
@@ -141,13 +135,20 @@ def _texts(part: Message) -> Iterator[str]:
 
 def _leaves(message: Message) -> Iterator[Message]:
     """The parts that hold something, in order. A forwarded mail is one leaf: it is read as a file."""
-    if message.get_content_type() == "message/rfc822" or not message.is_multipart():
+    if _is_leaf(message):
         yield message
         return
-    payload = message.get_payload()
-    for part in payload if isinstance(payload, list) else ():
-        if isinstance(part, Message):
-            yield from _leaves(part)
+    for part in _inner(message):
+        yield from _leaves(part)
+
+
+def _is_leaf(part: Message) -> bool:
+    return part.get_content_type() == "message/rfc822" or not part.is_multipart()
+
+
+def _inner(part: Message) -> list[Message]:
+    payload = part.get_payload()
+    return [each for each in payload if isinstance(each, Message)] if isinstance(payload, list) else []
 
 
 def _text(part: Message) -> str:
